@@ -1,4 +1,4 @@
-"""Sessions without a run that ended well: found in the ledger, with why; and dry runs of them."""
+"""Sessions without a successful run, found in the ledger with the reason; and dry runs of them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Gap:
 
 
 def gaps(target: Target, work_dir: Path | None, days: tuple[str, str], names: Sequence[str]) -> list[Gap]:
-    """The sessions between two dates, both included, without a trade that is `WELL`; those that have begun.
+    """Return the begun sessions between two dates, both included, without a trade that is `WELL`.
 
     Raises E500, E901.
     """
@@ -107,9 +107,9 @@ def _by_daemon(wanted: object, target: Target, work_dir: Path | None) -> tuple[s
 
 
 def text(found: Sequence[Gap], *, only_list: bool) -> str:
-    """Sessions as a table."""
+    """Return sessions as a table."""
     if not found:
-        return "no session is left: each that has begun has a run that ended done, unchanged or partial"
+        return "no session is left: each begun one has a run with the outcome done, unchanged or partial"
     heads = ("strategy", "session", "as of", "stopped by", "dry run", "outcome", "why")
     rows = [(g.strategy, g.session, g.as_of, g.stopped_by, g.run or "-", g.outcome or "-", g.why[:100]) for g in found]
     wanting = sum(not gap.run for gap in found)
@@ -121,10 +121,10 @@ def _range(days: tuple[str, str]) -> tuple[date, date]:
     try:
         first, last = (date.fromisoformat(day) for day in days)
     except ValueError:
-        raise SigcError(Diagnostic("E500", f"'{days[0]} {days[1]}' are no dates", hint="write YYYY-MM-DD")) from None
+        raise SigcError(Diagnostic("E500", f"invalid dates '{days[0]} {days[1]}'", hint="write YYYY-MM-DD")) from None
     if first > last or (last - first).days > _MOST_DAYS:
-        hint = "the earlier date first, at most ten years"
-        raise SigcError(Diagnostic("E500", f"'{first} {last}' is no range of dates", hint=hint))
+        hint = "give the earlier date first, and at most ten years"
+        raise SigcError(Diagnostic("E500", f"invalid range of dates '{first} {last}'", hint=hint))
     return first, last
 
 

@@ -1,4 +1,4 @@
-"""Calling the daemon from the command line: the thin path. Nothing heavy is imported here.
+"""Calls of the daemon from the command line. Imports nothing heavy.
 
     with daemon(asked) as client:
         reply = client.get("status", reply=StatusReply)
@@ -38,7 +38,7 @@ _MARGIN_S = 15.0  # beyond the time that a stop may take
 
 
 def which(command: F) -> F:
-    """Options that say which daemon: --address, --name, --config."""
+    """Add the options that select a daemon: --address, --name, --config."""
     for option in (
         click.option("--config", type=click.Path(path_type=Path), help="Configuration file."),
         click.option(
@@ -47,7 +47,7 @@ def which(command: F) -> F:
             shell_complete=daemons,
             help="The daemon of that name; `sigc ps` lists those that run.",
         ),
-        click.option("--address", metavar="HOST:PORT", help="Where the daemon listens."),
+        click.option("--address", metavar="HOST:PORT", help="Address of the daemon."),
     ):
         command = option(command)
     return command
@@ -55,18 +55,18 @@ def which(command: F) -> F:
 
 @contextmanager
 def daemon(config: Path | None, address: str | None, name: str | None, timeout_s: float = 60.0) -> Iterator[Client]:
-    """A client of the daemon that the options mean. Raises E900, E901, E400, E402."""
+    """Connect to the daemon that the options select. Raises E900, E901, E400, E402."""
     with connect(DaemonOptions(config, address, name), os.environ, timeout_s) as client:
         yield client
 
 
 def print_json(value: object) -> None:
-    """A reply as JSON on stdout."""
+    """Print a reply as JSON on stdout."""
     click.echo(json.dumps(encode(value), indent=2, sort_keys=False))
 
 
 def wait_until_ended(reply: StopReply, address: str, pinger: Client) -> bool:
-    """Wait for a daemon that was asked to end; whether it did in time."""
+    """Wait for a stopping daemon. Return True if it ended in time."""
     end = time.monotonic() + reply.timeout_seconds + _MARGIN_S
     is_local = is_alive(reply.pid, reply.identity)
     while time.monotonic() < end:
@@ -85,12 +85,12 @@ def wait_until_ended(reply: StopReply, address: str, pinger: Client) -> bool:
 
 
 def wait_until_ready(client: Client, before: StatusReply) -> StatusReply:
-    """Wait for a daemon that starts again; how it is then. Raises E901 when it is not ready in time."""
+    """Wait for a restarting daemon. Return its status. Raises E901 when it is not ready in time."""
     end, last = time.monotonic() + _READY_WITHIN_S, "it does not answer"
     is_local = is_alive(before.pid, before.identity)
     while time.monotonic() < end:
         if is_local and not is_alive(before.pid, before.identity):
-            raise SigcError(Diagnostic("E901", "the daemon has ended instead of starting again", hint="see its log"))
+            raise SigcError(Diagnostic("E901", "the daemon ended instead of restarting", hint="see its log"))
         try:
             now = client.get("status", reply=StatusReply)
         except (NoDaemonError, SigcError) as gone:
@@ -118,7 +118,7 @@ class RunTarget:
     reason: str = ""
 
     def request(self) -> RunRequest:
-        """As it goes over the wire. What names a file is sent as its absolute path."""
+        """Return the request as it is sent. Paths of files are sent as absolute paths."""
         from sigc.rpc.messages.requests import RunRequest
 
         path = Path(self.what)
@@ -140,7 +140,7 @@ class RunTarget:
 def run_over_rpc(
     client: Client, wanted: RunTarget, *, is_detached: bool = False, follow: Callable[[RunStatus], None] | None = None
 ) -> RunStatus:
-    """Have the daemon run it: the run's end, or with is_detached its beginning. follow: told of each change.
+    """Have the daemon run it. Return the run's end, or with is_detached its beginning. follow: called with each change.
 
     Raises E900, E901. A connection that breaks is taken up again: the run goes on meanwhile.
     """

@@ -1,4 +1,4 @@
-"""Reading from the command line: what the daemon says that answers, else what the ledger of the work dir has."""
+"""Reads of the command line: from a daemon that answers, else from the ledger of the work dir."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Target = tuple[Path | None, str | None, str | None]  # --config, --address, --na
 
 
 def from_daemon(target: Target, work_dir: Path | None, ask: Callable[[Client], T]) -> T | None:
-    """Return the daemon's reply; None if there is no daemon, which is told, or if a work dir is named.
+    """Return the daemon's reply; None if a work dir is named, or if there is no daemon (which is printed).
 
     Raises E900 for one that does not answer, or is not there at an address that was given or where no ledger is.
     """
@@ -43,13 +43,13 @@ def from_daemon(target: Target, work_dir: Path | None, ask: Callable[[Client], T
         place = place_of(configuration(Choices(config=config)), None, name)
         if not (place / FILE).is_file():
             raise  # nor is there a ledger
-        click.echo(f"no daemon answers; this is from the ledger in {place}", err=True)
+        click.echo(f"no daemon answers: reading the ledger in {place}", err=True)
         return None
 
 
 @contextmanager
 def ledger_of(target: Target, work_dir: Path | None) -> Iterator[tuple[sqlite3.Connection, Path, LoadedConfig]]:
-    """A connection that only reads, the work dir, the configuration. Raises E310 without a ledger there."""
+    """Yield a read-only connection, the work dir and the configuration. Raises E310 without a ledger there."""
     from sigc.store.ledger.connection import FILE, connect_reader, told
 
     config, _, name = target
@@ -68,6 +68,6 @@ def ledger_of(target: Target, work_dir: Path | None) -> Iterator[tuple[sqlite3.C
 def ledger(
     config: Path | None, work_dir: Path | None, name: str | None = None
 ) -> Iterator[tuple[sqlite3.Connection, Path]]:
-    """A connection that only reads, and the work dir. Raises E310 without a ledger there."""
+    """Yield a read-only connection and the work dir. Raises E310 without a ledger there."""
     with ledger_of((config, None, name), work_dir) as (connection, place, _):
         yield connection, place

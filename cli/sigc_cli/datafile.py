@@ -1,4 +1,4 @@
-"""Read and write single data files for `sigc convert` and `sigc validate`, through the sources' own code."""
+"""Single data files for `sigc convert` and `sigc validate`, read and written by the sources' own code."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DataFile:
-    """A data file as a strategy would read it. source: what was decided of it. layout: wide, long, fields, static.
+    """A data file as a strategy would read it. source: with the choices about its format. layout: wide, long, fields,
+    static.
 
     panel: what signals see, adjusted where that was asked for. levels: prices over the corporate actions of the file.
     """
@@ -63,7 +64,7 @@ def read_file(
     options: Sequence[str] = (),
     exchanges: Exchanges = NYSE,
 ) -> DataFile:
-    """A file's panel and what was decided of it. options: of a source, `NAME=VALUE` each.
+    """Return a file's panel and the choices made about its format. options: of a source, `NAME=VALUE` each.
 
     Raises what a strategy that loads it would raise, E101 for an option that there is not.
     """
@@ -113,7 +114,9 @@ def _days(panel: Panel, source: Source) -> Dates:
 
 
 def read_acts(path: Path, options: Sequence[str] = (), exchanges: Exchanges = NYSE) -> CorporateActions | None:
-    """The corporate actions of a file that holds nothing else; None for any other file. Raises as `read_file` does."""
+    """Return the corporate actions of a file that holds nothing else; None for any other file. Raises as `read_file`
+    does.
+    """
     from sigc.data.actions.action_files import read_actions
     from sigc.data.actions.corporate_columns import ColumnRoles, roles_of
 
@@ -155,7 +158,9 @@ def _layout(spec: SourceSpec, settings: DataSettings) -> str:
 
 
 def price_findings(read: DataFile, column: str = "") -> tuple[Diagnostic, ...]:
-    """Jumps in a file of prices, which its column, or else its name, says it is. Raises E201 for prices of 0 and below."""
+    """Return the jumps in a file of prices; its column or name says that it is one. Raises E201 for prices of 0 and
+    below.
+    """
     source = read.source
     if measures("" if column else source.name, column, "") != "price" or source.static or read.panel.labels is not None:
         return ()
@@ -188,7 +193,7 @@ def write_file(panel: Panel, path: Path, shape: str) -> None:
             feather.write_feather(table, path)
         case _:
             raise SigcError(
-                Diagnostic("E201", f"can't tell what to write to '{path}'", hint="end it in .csv, .parquet or .arrow")
+                Diagnostic("E201", f"unknown format of '{path}'", hint="end it in .csv, .parquet or .arrow")
             )
 
 

@@ -48,7 +48,7 @@ class _Signals:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """A piece of work that no signal cuts off."""
+        """Hold back signals during a block."""
         self._is_held = True
         try:
             yield
@@ -87,7 +87,7 @@ class DemoDaemon:
         return self.folder.resolve() / "sigc.pid"
 
     def refuse_running(self) -> None:
-        """Raises E311 while it runs, E200 when what is in its place is not a demo's."""
+        """Raise E311 while the demo runs, E200 when its folder holds something else."""
         pid = read_pid_file(self.pid_file)
         if pid is not None:
             hint = f"stop it by `sigc stop --config {self.config}`"
@@ -108,7 +108,7 @@ class DemoDaemon:
 
     @contextlib.contextmanager
     def running(self, *, keep: bool) -> Iterator[None]:
-        """The daemon, ready; at the end it is stopped, and with keep=True only when something went wrong."""
+        """Start the daemon and yield it when ready. It is stopped at the end; with keep=True only after an error."""
         before = {number: signal.signal(number, self.signals) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
             name = "demo-" + _address(self.config)["RPC"].rpartition(":")[2]
@@ -124,7 +124,7 @@ class DemoDaemon:
                 signal.signal(number, handler)
 
     def show(self, dates: Sequence[str]) -> None:
-        """Trade the strategy as of each date, and look at what came of it."""
+        """Trade the strategy as of each date, and show the results."""
         for date in dates:
             told = self._shown("run", "momentum", "--date", date, captures=True)
             click.echo(told.partition("\n\n")[0])
@@ -172,13 +172,15 @@ class DemoDaemon:
 
 
 def _environment() -> dict[str, str]:
-    """The caller's, without what would change the demo's settings, or is meant for the caller alone."""
+    """Return the caller's environment without variables that change the demo's settings or are meant for the caller
+    alone.
+    """
     others = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "STATE_DIRECTORY", "CREDENTIALS_DIRECTORY")
     return {k: v for k, v in os.environ.items() if not k.startswith("SIGC_") and k not in others}
 
 
 def _free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on: of the kernel's own range, far above those that other daemons want."""
+    """Return free ports of the kernel's own range, far above the default ports of daemons."""
     with contextlib.ExitStack() as held:
         found = []
         for _ in range(count):
@@ -199,7 +201,7 @@ def _address(config: Path) -> dict[str, str]:
 
 
 def _positions(work_dir: Path) -> str:
-    """Every book in a line or two; `sigc positions` has them whole."""
+    """Return every book in a line or two; `sigc positions` has them whole."""
     from contextlib import closing
 
     from sigc.store.ledger.connection import FILE, connect_reader

@@ -1,4 +1,4 @@
-"""Print diagnostics to people: on stderr, with the source line when its file can be read."""
+"""Diagnostics for people, on stderr, with the source line when its file can be read."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def complain(diagnostics: Iterable[Diagnostic], sources: Mapping[str, str] | Non
 
 
 def as_json(found: Diagnostic) -> dict[str, object]:
-    """A diagnostic as plain data."""
+    """Return a diagnostic as plain data."""
     span = found.span
     place = {} if span is None else {"path": span.path, "line": span.line, "column": span.column, "length": span.length}
     return {

@@ -41,7 +41,7 @@ class Live:
         self._status: StatusReply | None = None
 
     def checks(self) -> list[tuple[str, Callable[[], str]]]:
-        """All of them, by name; the daemon first, as others ask it."""
+        """Return all checks by name; the daemon first, as others ask it."""
         return [
             ("daemon", self._daemon),
             ("token", self._token),
@@ -166,7 +166,7 @@ class Live:
     def _alerts(self) -> str:
         channels = self._loaded().config.alerts.channels
         if not channels:
-            raise DoubtError("no channel is configured: nobody is told (alerts.channels)")
+            raise DoubtError("no channel is configured (alerts.channels): alerts are sent to nobody")
         if not self._with_alerts:
             return f"{len(channels)} channel(s); --alerts sends a test message over each"
         if self._status is None:
@@ -183,7 +183,7 @@ class Live:
 
 
 def clock() -> str:
-    """The machine's clock, as the kernel says whether it is kept in step. Raises DoubtError where it is not."""
+    """Check with the kernel that the machine's clock is synchronized. Raises DoubtError if not."""
     buffer = ctypes.create_string_buffer(256)
     status = _UNSYNCHRONISED
     with suppress(AttributeError, OSError):

@@ -1,4 +1,4 @@
-"""Asking why: the daemon that answers, else the ledger; both by `sigc.why`."""
+"""Answers of `sigc why`, from a daemon that answers, else from the ledger; both by `sigc.why`."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class Question:
 
 
 def ask(question: Question, target: Target, work_dir: Path | None) -> Explanation | AssetAnswer:
-    """The answer. Raises E310 where there is no ledger, E901 for a run that is not there."""
+    """Return the answer. Raises E310 without a ledger, E901 for an unknown run."""
     found = from_daemon(target, work_dir, lambda client: _asked(client, question))
     return _here(question, target, work_dir) if found is None else found
 
 
 def text(found: Explanation | AssetAnswer) -> tuple[str, ...]:
-    """An answer as lines."""
+    """Return an answer as lines."""
     from sigc.why.assets import AssetAnswer
     from sigc.why.text import asset_lines, lines
 

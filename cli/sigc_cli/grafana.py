@@ -1,4 +1,4 @@
-"""The Grafana dashboard that is shipped, made from the metrics' own declarations: a name in it can't be wrong.
+"""The shipped Grafana dashboard, generated from the metrics' declarations, so that no name in it can be wrong.
 
 `conf/grafana/dashboards/sigc.json` is this, written by `make reference`; `sigc monitoring export-dashboard` prints it.
 To add a panel: one line in `ROWS`. Rows stand below one another, a row's panels beside one another, 24 units wide.
@@ -39,12 +39,12 @@ class Chart:
 
 
 def here(metric: Metric) -> str:
-    """The metric of the chosen instances."""
+    """Return the metric of the chosen instances."""
     return metric.name + _HERE
 
 
 def ours(metric: Metric, more: str = "") -> str:
-    """The metric of the chosen instances and strategies."""
+    """Return the metric of the chosen instances and strategies."""
     return metric.name + (_OURS if not more else f"{_OURS[:-1]}, {more}}}")
 
 
@@ -59,12 +59,12 @@ def grown(text: str, over: str = "$__rate_interval") -> str:
 
 
 def quantile(share: float, metric: Metric, by: str, labels: str = _HERE) -> str:
-    """A quantile of a histogram."""
+    """Return a quantile of a histogram."""
     return f"histogram_quantile({share}, sum by ({by}, le) (rate({metric.name}_bucket{labels}[$__rate_interval])))"
 
 
 def mean(metric: Metric, by: str, labels: str = _HERE) -> str:
-    """The mean of a histogram."""
+    """Return the mean of a histogram."""
     total, count = (
         f"sum by ({by}) (rate({metric.name}_{part}{labels}[$__rate_interval]))" for part in ("sum", "count")
     )
@@ -203,7 +203,7 @@ ROWS: tuple[tuple[str, tuple[Chart, ...]], ...] = (
 
 
 def dashboard() -> dict[str, Any]:
-    """The dashboard as Grafana imports and provisions it."""
+    """Return the dashboard as Grafana imports and provisions it."""
     return {
         "uid": UID,
         "title": "sigc",
@@ -224,17 +224,17 @@ def dashboard() -> dict[str, Any]:
 
 
 def text() -> str:
-    """The same bytes each time."""
+    """Return the dashboard as JSON text; the same bytes each time."""
     return json.dumps(dashboard(), indent=1, sort_keys=True) + "\n"
 
 
 def expressions() -> tuple[str, ...]:
-    """Every expression in it."""
+    """Return every expression in the dashboard."""
     return tuple(expression for _, panels in ROWS for panel in panels for expression, _ in panel.lines)
 
 
 def metrics_table() -> str:
-    """Every metric as a table of Markdown, for docs/monitoring.md."""
+    """Return every metric as a table of Markdown, for docs/monitoring.md."""
     rows = [f"| `{one.name}` | {one.kind} | {', '.join(one.labels)} | {one.help} |" for one in m.METRICS]
     return "\n".join(["| metric | kind | labels | what |", "|---|---|---|---|", *rows]) + "\n"
 

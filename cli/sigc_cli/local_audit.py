@@ -30,7 +30,7 @@ class LocalLedger:
 
 @contextmanager
 def opened(override: Path | None, config: Path | None) -> Iterator[LocalLedger]:
-    """The ledger of the work dir that the options and the configuration say. Raises E310."""
+    """Open the ledger of the work dir that options and configuration name. Raises E310."""
     from zoneinfo import ZoneInfo
 
     from sigc.store.ledger.connection import FILE, connect_reader, told
@@ -55,7 +55,7 @@ def verify_here(
     work_dir: Path | None,
     config: Path | None,
 ) -> tuple[str, ChainVerdict]:
-    """The chain of the work dir: what was looked at, and how it was found."""
+    """Verify the chain of the work dir. Return what was checked and the verdict."""
     from sigc.store.audit.anchor import anchors_file
     from sigc.store.audit.chain import ledger_id
     from sigc.store.audit.mirror import verify_mirror
@@ -73,7 +73,7 @@ def verify_here(
 
 
 def book_faults(work_dir: Path | None, config: Path | None) -> tuple[str, ...]:
-    """The numbers of books that are not what their fills, charges and corporate actions come to."""
+    """Return the books whose numbers do not follow from their fills, charges and corporate actions."""
     from sigc.store.ledger.recount import faults
 
     with opened(work_dir, config) as here:
@@ -83,7 +83,7 @@ def book_faults(work_dir: Path | None, config: Path | None) -> tuple[str, ...]:
 def verify_files(
     files: tuple[Path, ...], keys: tuple[Path, ...], signed_from: int, anchors: Path | None
 ) -> tuple[str, ChainVerdict]:
-    """The chain of files of lines, in their order."""
+    """Verify the chain of files of lines, in their order."""
     from datetime import date
 
     from sigc.store.audit.mirror import DayFile, mirror_lines
@@ -108,17 +108,17 @@ def _anchors(file: Path, *, must_be: bool) -> tuple[Anchor, ...]:
     from sigc.store.audit.anchor import read_anchors
 
     if must_be and not file.is_file():
-        raise SigcError(Diagnostic("E200", f"there is no file of anchors at {file}"))
+        raise SigcError(Diagnostic("E200", f"no file of anchors at {file}"))
     return read_anchors(file)
 
 
 def instant(text: str, zone: tzinfo) -> datetime | None:
-    """A date or time as given, in `zone` where it names none; None for ''. Raises E500."""
+    """Return a date or time as given, in `zone` where it names none; None for ''. Raises E500."""
     if not text:
         return None
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
         hint = "write YYYY-MM-DD or YYYY-MM-DDTHH:MM"
-        raise SigcError(Diagnostic("E500", f"'{text}' is no date or time", hint=hint)) from None
+        raise SigcError(Diagnostic("E500", f"invalid date or time '{text}'", hint=hint)) from None
     return at if at.tzinfo is not None else at.replace(tzinfo=zone)

@@ -1,4 +1,4 @@
-"""The schedule without a daemon: jobs as configured, their states, fires and misses as the ledger has them."""
+"""The schedule without a daemon: jobs as configured, their states, fires and misses from the ledger."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def here(target: Target, look: Callable[[LocalSchedule], T]) -> T:
 
 
 def listed(at: LocalSchedule) -> JobsReply:
-    """Every job, by name."""
+    """Return every job, by name."""
     states = jobs.states(at.connection)
     off = {one.scope for one in control.every(at.connection, _OFF)}
     held = {one.scope for one in control.every(at.connection, control.PAUSED)}
@@ -77,7 +77,7 @@ def listed(at: LocalSchedule) -> JobsReply:
 
 
 def following(at: LocalSchedule, most: int) -> NextReply:
-    """The next fires of all jobs that are enabled, in order."""
+    """Return the next fires of all enabled jobs, in order."""
     off = {one.scope for one in control.every(at.connection, _OFF)}
     on = [job for job in at.found.jobs if job.enabled and job.name not in off]
     found = [(job, one) for job in on for one in _next(at, job, most)]
@@ -86,7 +86,7 @@ def following(at: LocalSchedule, most: int) -> NextReply:
 
 
 def history(at: LocalSchedule, job: str, most: int) -> HistoryReply:
-    """The newest fires of a job. Raises E901 for one that is not known."""
+    """Return the newest fires of a job. Raises E901 for an unknown one."""
     ran, missed = jobs.recent(at.connection, most, job=job), jobs.misses(at.connection, job, most)
     known = [one.name for one in at.found.jobs]
     if not ran and not missed and job not in known:

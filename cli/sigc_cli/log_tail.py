@@ -1,4 +1,4 @@
-"""The daemon's log file: found, read from its end, followed over its rotations. Imports nothing heavy."""
+"""The daemon's log file: find it, read it from its end, follow it over rotations. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _OWN = ("at", "level", "logger", "run", "text", "trace")
 
 
 def log_path(config: Path | None, work_dir: Path | None) -> Path:
-    """The log file of the configured daemon. Raises E901 where there is none."""
+    """Return the log file of the configured daemon. Raises E901 where there is none."""
     from sigc_cli.assembly.workdir import work_dir as place_of
     from sigc_pipelines.assembly.parts import Choices, configuration
 
@@ -31,7 +31,7 @@ def log_path(config: Path | None, work_dir: Path | None) -> Path:
 
 
 def last_lines(path: Path, run: str, most: int) -> list[str]:
-    """The last lines, of one run where it is named; oldest first. Raises E901."""
+    """Return the last lines, of one run if named, oldest first. Raises E901."""
     try:
         with path.open("rb") as source:
             size = source.seek(0, os.SEEK_END)
@@ -48,7 +48,7 @@ def is_of(line: str, run: str) -> bool:
 
 
 def followed(path: Path, run: str) -> Iterator[str]:
-    """The lines that are added from now on, for ever; goes on in the new file when the log is rotated."""
+    """Yield new lines for ever, going on in the new file when the log is rotated."""
     source, rest = path.open("rb"), b""
     source.seek(0, os.SEEK_END)
     try:
@@ -78,7 +78,7 @@ def _is_rotated(path: Path, source: BufferedReader) -> bool:
 
 
 def shown(line: str) -> str:
-    """A line for people: of JSON its time (UTC), level, run, text and what else it tells; any other as it stands.
+    """Return a line for people: of JSON its time (UTC), level, run, text and other fields; any other line unchanged.
 
     >>> shown('{"at": "2024-01-15T14:00:00Z", "level": "info", "logger": "sigc", "run": "r1", "text": "x", "n": 1}')
     '2024-01-15T14:00:00Z info    [r1] x n=1'

@@ -1,4 +1,4 @@
-"""The entry point: `sigc COMMAND`. Commands are imported when they are called, so that help and control are fast.
+"""Entry point of `sigc COMMAND`. Commands are imported when called, so that help and control are fast.
 
 stdout is data, stderr is talk. Exit codes: 0 ok, 1 general, 2 usage or syntax, 3 type, 4 data, 5 runtime,
 6 configuration, 7 broker, 8 validation or safety said no, 10 no daemon answers, 11 the daemon refused, 12 already

@@ -1,4 +1,4 @@
-"""Options that several commands share, each declared once."""
+"""Options shared by several commands, each declared once."""
 
 from __future__ import annotations
 
@@ -35,11 +35,13 @@ def _remember(context: click.Context, _: click.Parameter, value: str | None) -> 
     context.meta[NAMED] = value
 
 
-WORK_DIR = click.option("--work-dir", type=click.Path(path_type=Path), help="Where the ledger is (daemon.work_dir).")
+WORK_DIR = click.option(
+    "--work-dir", type=click.Path(path_type=Path), help="Folder of the ledger (default: daemon.work_dir)."
+)
 
 
 def ledger_options(command: F) -> F:
-    """Options of commands that read a ledger: --config, --name, --work-dir.
+    """Add the options of commands that read a ledger: --config, --name, --work-dir.
 
     The name is no argument of the command: `sigc_cli.assembly.workdir` finds it in the context.
     """
@@ -58,7 +60,7 @@ def ledger_options(command: F) -> F:
 
 
 def work(command: F) -> F:
-    """Options of commands that compute: --config, --engine, --threads, --no-cache."""
+    """Add the options of commands that compute: --config, --engine, --threads, --no-cache."""
     for option in (
         click.option("--no-cache", is_flag=True, help="Keep nothing on disk."),
         click.option("--threads", type=click.IntRange(0), default=0, help="Threads in this process (0: all CPUs)."),
@@ -76,7 +78,7 @@ def work(command: F) -> F:
 
 
 def choices(config: Path | None, engine: str, threads: int, no_cache: bool) -> Choices:
-    """The values of `work` as one."""
+    """Return the values of the `work` options as one value."""
     from sigc_pipelines.assembly.parts import Choices  # more than a control verb needs
 
     return Choices(config=config, engine=engine, threads=threads, cache=not no_cache, alone=True)

@@ -1,4 +1,4 @@
-"""Names for the shell to complete: strategies, jobs, runs, daemons. Fast, and silent where there is none."""
+"""Names for shell completion: strategies, jobs, runs, daemons. Fast, and silent when nothing is found."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Complete = Callable[[click.Context, click.Parameter, str], "list[CompletionItem]
 
 
 def _completed(find: Callable[[click.Context], Iterable[str]]) -> Complete:
-    """A completion of names that `find` lists; one that fails completes nothing."""
+    """Return a completion of the names that `find` lists; if it fails, there are none."""
 
     def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
         del parameter
@@ -45,7 +45,7 @@ def _jobs(context: click.Context) -> Iterable[str]:
 
 
 def _runs(context: click.Context) -> Iterable[str]:
-    """The newest runs of the ledger, with and without a daemon."""
+    """Return the newest runs of the ledger, with and without a daemon."""
     from sigc.store.history import history
     from sigc.store.ledger.connection import FILE, connect_reader
 

@@ -1,4 +1,4 @@
-"""The files that `sigc init` and `sigc demo` write."""
+"""Files that `sigc init` and `sigc demo` write."""
 
 from __future__ import annotations
 

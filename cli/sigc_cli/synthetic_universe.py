@@ -1,4 +1,4 @@
-"""A synthetic universe of realistic shape: seeded, so that the same call gives the same files.
+"""A synthetic universe of realistic shape, seeded: the same call gives the same files.
 
 Daily prices from a market factor, sector factors and the assets' own noise with fat tails and changing
 volatility; some assets are listed late, some cells are missing. Volume follows price moves. Most assets pay dividends

@@ -1,4 +1,4 @@
-"""Our own files: the script, and the stylesheet with the look that reports share before it."""
+"""Files of the page: the script, and the stylesheet, which begins with the look of reports."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _KINDS = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-
 
 @cache
 def asset(name: str) -> tuple[str, bytes, str] | None:
-    """Content type, bytes and mark of a file of static/, None for what is none."""
+    """Return content type, bytes and ETag of a file of static/, None for an unknown one."""
     path = files("sigc_dashboard") / "static" / name
     kind = _KINDS.get(name.rpartition(".")[2])
     if kind is None or "/" in name or not path.is_file():

@@ -1,4 +1,4 @@
-"""State of one daemon for all open tabs of the page: each thing is asked once, as any client asks.
+"""State of one daemon for all open tabs of the page: each request is made once, as by any client.
 
     tabs -- want(asks) --> Feed -- thread: GET each ask when it is due --> Snapshot -- told to every listener
 
@@ -67,7 +67,7 @@ class Snapshot:
     number: int = 0
 
     def get(self, ask: Ask[T]) -> T | None:
-        """The answer, None while there is none."""
+        """Return the answer, None while there is none."""
         found = self.answers.get(ask)
         return None if found is None else cast("T | None", found.value)
 
@@ -108,7 +108,7 @@ class DaemonFeed:
         self._thread.start()
 
     def want(self, asks: Iterable[Ask[Any]]) -> None:
-        """Somebody looks: these are to be answered, the status among them."""
+        """Register asks of a tab: they are to be answered, the status among them."""
         with self._turn:
             new = set(asks) - set(self._wanted)
             self._wanted.update(set(asks))
@@ -116,7 +116,7 @@ class DaemonFeed:
             self._turn.notify_all()
 
     def release(self, asks: Iterable[Ask[Any]]) -> None:
-        """They do not look any more."""
+        """Unregister asks of a tab."""
         with self._turn:
             self._wanted.subtract(set(asks))
             for ask in [ask for ask, count in self._wanted.items() if count <= 0]:
@@ -156,7 +156,9 @@ class DaemonFeed:
         return list(self._wanted) or [_IDLE]
 
     def _due(self, now: float) -> list[Ask[Any]]:
-        """The next few: the status first, then who waits longest, so that many asks do not make the page wait."""
+        """Return the next few asks: the status first, then those that wait longest, so that many asks do not make the
+        page wait.
+        """
         answers = self.snapshot.answers
         times = {ask: answers[ask].due if ask in answers else 0.0 for ask in self._asks()}
         due = [ask for ask, at in times.items() if now >= at or ask in self._hurried]
@@ -167,7 +169,7 @@ class DaemonFeed:
         return max(0.01, min(answers[ask].due for ask in self._asks()) - now)
 
     def _round(self, due: list[Ask[Any]]) -> None:
-        """Ask what is due. Answers nobody wants any more are dropped."""
+        """Ask for all that is due. Answers that no tab needs any more are dropped."""
         with self._turn:
             self._hurried.difference_update(due)
             kept = {ask: answer for ask, answer in self.snapshot.answers.items() if ask in self._wanted}
@@ -196,14 +198,16 @@ class DaemonFeed:
         self._tell(kept, is_heard, "")
 
     def _later(self) -> dict[Ask[Any], FeedAnswer]:
-        """Everything as it was known, which stays on the page, greyed; all of it is asked for again soon."""
+        """Keep the last known state, greyed on the page, and ask for all of it again soon."""
         now, known = time.monotonic(), self.snapshot.answers
         with self._turn:
             asks = self._asks()
         return {ask: replace(known.get(ask, FeedAnswer()), due=now + _AGAIN_S) for ask in asks}
 
     def _ask(self, ask: Ask[Any], token: str) -> FeedAnswer:
-        """The answer, or why there is none. Raises NoDaemonError, and RefusedError for what is against all asks."""
+        """Return the answer, or the reason that there is none. Raises NoDaemonError, and RefusedError for a refusal of
+        all asks.
+        """
         try:
             value, problem = self._connected(token).get(ask.verb, dict(ask.fields), reply=ask.reply), ""
         except NoDaemonError:

@@ -1,4 +1,4 @@
-"""HTML as values: what is text is escaped, what is HTML says so by its type.
+"""HTML as values: text is escaped, HTML has its own type.
 
 >>> tag("p", "a < b", tag("b", "!"), class_="note")
 '<p class="note">a &lt; b<b>!</b></p>'
@@ -30,17 +30,17 @@ NONE = Html("")
 
 
 def text(value: object) -> Html:
-    """Anything as HTML: escaped, unless it is HTML."""
+    """Return anything as HTML: escaped, unless it is HTML."""
     return value if isinstance(value, Html) else Html(escape(str(value), quote=False))
 
 
 def join(pieces: Iterable[object], between: object = NONE) -> Html:
-    """The pieces one after the other."""
+    """Return the pieces one after the other."""
     return Html(text(between).join(text(piece) for piece in pieces))
 
 
 def tag(name: str, /, *inner: object, **attributes: Attribute) -> Html:
-    """An element. `class_` is class, `data_x` is data-x; True is an attribute alone, False and None are none."""
+    """Return an element. `class_` is class, `data_x` is data-x; True is an attribute alone, False and None are none."""
     said = "".join(_attribute(key, value) for key, value in attributes.items())
     if name in _VOID:
         return Html(f"<{name}{said}>")

@@ -22,7 +22,7 @@ _SCRIPTS = ("/static/js/bokeh.min.js", "/assets/page.js")
 
 
 def frame(page: Page, tab: Tab, token: str) -> str:
-    """The page of a view, as a tab gets it first. token: of its Bokeh session."""
+    """Return the page of a view, as a tab first gets it. token: of its Bokeh session."""
     where, view, held = tab.visit.where, tab.visit.view, tab.visit.held
     look = Look(where, tab.snapshot, held.role)
     roots = {plot.model.id: f"plot-{plot.name}" for plot in tab.plots}
@@ -122,7 +122,7 @@ def _true(is_so: bool) -> str | None:
 
 
 def _dialog() -> Html:
-    """Asks before something is done. page.js fills it."""
+    """Return the confirmation dialog; page.js fills it."""
     typed = tag("input", id="typed", name="typed", autocomplete="off", spellcheck="false", autocapitalize="off")
     reason = tag("input", id="reason", name="reason", autocomplete="off", maxlength="500")
     return tag(
@@ -152,7 +152,7 @@ def _dialog() -> Html:
 
 
 def login_form(names: list[str], daemon: str, wanted: str, problem: str) -> str:
-    """The page of the login. names: of the daemons; wanted: where the person was going."""
+    """Return the login page. names: of the daemons; wanted: the page that the person was going to."""
     if daemon not in names:
         daemon = names[0] if names else ""
     options = [tag("option", name, value=name, selected=name == daemon) for name in names]
@@ -182,7 +182,7 @@ def login_form(names: list[str], daemon: str, wanted: str, problem: str) -> str:
 
 
 def notice(title: str, words: str, *, again: bool, after_s: int = 3) -> str:
-    """A short page. again: it loads itself again."""
+    """Return a short page. again: it reloads itself."""
     return _document(
         title,
         tag("main", tag("div", tag("h1", title), tag("p", words), class_="card"), class_="alone"),

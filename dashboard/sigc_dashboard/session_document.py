@@ -1,4 +1,4 @@
-"""One open tab: a Bokeh document that holds the HTML of each part, and the plots; what changed is pushed.
+"""One open tab: a Bokeh document with the HTML of each part and the plots; only changes are pushed.
 
 The parts are the columns of one data source, a text each: setting a column sends that column alone, and the document
 is complete for a browser that comes (back) later. The browser's side is static/page.js.
@@ -25,7 +25,7 @@ BEAT, MASTHEAD = "beat", "masthead"
 
 
 class Tab:
-    """A tab that is open."""
+    """An open tab."""
 
     def __init__(self, page: Page, document: Document, visit: Visit) -> None:
         self.visit = visit
@@ -94,7 +94,9 @@ class Tab:
         return {**found, MASTHEAD: str(masthead(self._look())), BEAT: self._said()}
 
     def _said(self) -> str:
-        """The pulse as JSON: the age of the data in seconds, why the daemon does not answer, whether to log in anew."""
+        """Return the pulse as JSON: the age of the data (s), the reason if the daemon does not answer, whether to log
+        in again.
+        """
         heard = self.snapshot.heard_at
         age = round(time.monotonic() - heard, 1) if heard else None
         said = {"age": age, "problem": self.snapshot.problem, "over": not self._is_welcome(), "at": time.time()}

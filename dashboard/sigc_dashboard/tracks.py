@@ -1,4 +1,4 @@
-"""From what the daemon tells of a book to the columns that `track_figures` draws. Pure functions."""
+"""Columns that `track_figures` draws, from the daemon's replies about a book. Pure functions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Columns = dict[str, list[Any]]
 
 
 def milliseconds(session: str) -> float:
-    """A session as plots have it; NaN for what is none.
+    """Return a session in the unit of plots (ms); NaN for an invalid one.
 
     >>> milliseconds("1970-01-02")
     86400000.0
@@ -29,7 +29,7 @@ def milliseconds(session: str) -> float:
 
 
 def track_columns(nav: NavReply) -> Columns:
-    """The columns `TRACK`."""
+    """Return the columns `TRACK`."""
     return {
         "x": [milliseconds(session) for session in nav.session],
         "nav": list(nav.nav),
@@ -45,13 +45,13 @@ def track_columns(nav: NavReply) -> Columns:
 
 
 def signal_names(days: Sequence[SignalDay]) -> tuple[str, ...]:
-    """The signals that these days tell of, the wanted weights last."""
+    """Return the signals of these days, the wanted weights last."""
     names = dict.fromkeys(line.name for day in days for line in day.signals)
     return tuple(sorted(names, key=lambda name: (name == "weights", name)))
 
 
 def signal_columns(days: Sequence[SignalDay], name: str) -> Columns:
-    """The columns `SIGNAL` of one signal. days: newest first, as they are told."""
+    """Return the columns `SIGNAL` of one signal. days: newest first."""
     found: Columns = {"x": [], **{q: [] for q in _QUANTILES}, "coverage": [], "ic": [], "bps": []}
     for day in reversed(days):
         line = next((own for own in day.signals if own.name == name), None)
@@ -69,7 +69,7 @@ def signal_columns(days: Sequence[SignalDay], name: str) -> Columns:
 
 
 def running_mean(values: Sequence[float], count: int) -> list[float]:
-    """The mean of the last `count` values that are there, NaN before the first.
+    """Return the mean of the last `count` known values, NaN before the first.
 
     >>> running_mean([1.0, float("nan"), 3.0], 2)
     [1.0, 1.0, 3.0]
@@ -82,7 +82,7 @@ def running_mean(values: Sequence[float], count: int) -> list[float]:
 
 
 def fifth_columns(means: Sequence[float]) -> Columns:
-    """The columns `FIFTHS`."""
+    """Return the columns `FIFTHS`."""
     return {
         "fifth": [str(number) for number in range(1, len(means) + 1)],
         "mean": list(means),

@@ -1,4 +1,4 @@
-"""The border that views plug into: what a view is, what it is made of, what it looks at.
+"""Interface of views: a view, its parts, and the state that it reads.
 
 A view is one file in `views/`. It says what it asks the daemon (`asks`), makes HTML of the
 answers (`parts`, a pure function: the same snapshot gives the same HTML, so it is made once for all tabs), and, where
@@ -36,7 +36,7 @@ class Look:
     role: Role
 
     def get(self, ask: Ask[T]) -> T | None:
-        """The answer to an ask of the view, None while there is none."""
+        """Return the answer to an ask of the view, None while there is none."""
         return self.snapshot.get(ask)
 
     def refusal(self, ask: Ask[Any]) -> str:
@@ -55,8 +55,9 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A piece of a view with a heading of its own ('' is none). The parts of a view, their order, names and headings
-    do not change while a tab is open; what changes is the HTML, and '' hides the part. width: columns of 12."""
+    """A piece of a view with its own heading ('' is none). The parts of a view, their order, names and headings stay
+    while a tab is open; only the HTML changes, and '' hides the part. width: columns of 12.
+    """
 
     name: str
     title: str
@@ -93,7 +94,7 @@ class View(Protocol):
 
     @property
     def place(self) -> int:
-        """Return its place in the navigation, counted from the left."""
+        """Position in the navigation, counted from the left."""
         ...
 
     @property
@@ -111,11 +112,11 @@ class View(Protocol):
         ...
 
     def parts(self, look: Look) -> Sequence[Part]:
-        """Its pieces in order. Pure, and ready for answers that are not there yet."""
+        """Return the view's pieces in order. Pure; answers may be missing."""
         ...
 
     def plots(self, where: Where) -> Sequence[Plot]:
-        """Its plots, made anew for each tab."""
+        """Return the view's plots, made anew for each tab."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Numbers and times as a person reads them: with units, and times that the browser shows in the reader's zone."""
+"""Numbers and times as text: with units, and times that the browser shows in the reader's zone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CLUSTERS: Mapping[str, str] = MappingProxyType(
 
 
 def size(count: float | None) -> str:
-    """Bytes.
+    """Return bytes with their unit.
 
     >>> size(0), size(1_288_490_189), size(4 << 30), size(None)
     ('0 B', '1.2 GB', '4 GB', '–')
@@ -39,7 +39,7 @@ def size(count: float | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time span, by its two largest units.
+    """Return a time span, by its two largest units.
 
     >>> duration(0.42), duration(7), duration(61), duration(9000), duration(310_920)
     ('0.4 s', '7 s', '1 min 1 s', '2 h 30 min', '3 d 14 h')
@@ -56,7 +56,7 @@ def duration(seconds: float) -> str:
 
 
 def share(part: float, whole: float) -> float:
-    """The part in percent of the whole, at most 100.
+    """Return the part in percent of the whole, at most 100.
 
     >>> share(1, 4), share(9, 4), share(1, 0)
     (25.0, 100.0, 0.0)
@@ -65,7 +65,8 @@ def share(part: float, whole: float) -> float:
 
 
 def moment(at: datetime | None, zone: str, form: str = "moment") -> Html:
-    """An instant. The browser shows it in the reader's zone, the exchange's beside it; without script, the exchange's.
+    """Return an instant. The browser shows it in the reader's zone, beside the exchange's; without script, in the
+    exchange's.
 
     form: moment (14:05, or with its date), or about (with how long ago or ahead too).
     """
@@ -76,7 +77,7 @@ def moment(at: datetime | None, zone: str, form: str = "moment") -> Html:
 
 
 def zone_of(name: str) -> ZoneInfo:
-    """The zone of that name; UTC for none."""
+    """Return the zone of that name; UTC for none."""
     try:
         return ZoneInfo(name or "UTC")
     except (ZoneInfoNotFoundError, ValueError):
@@ -84,7 +85,7 @@ def zone_of(name: str) -> ZoneInfo:
 
 
 def change(value: float | None, form: str, name: str = "span") -> Html:
-    """A number with its sign, green above zero and red below; what rounds to zero is neither.
+    """Return a number with its sign, green above zero and red below; a number that rounds to zero has no colour.
 
     >>> change(0.0213, ".1%"), change(-0.3, ",.0f")
     ('<span class="up">+2.1%</span>', '<span>+0</span>')
@@ -97,7 +98,7 @@ def change(value: float | None, form: str, name: str = "span") -> Html:
 
 
 def count(number: int, noun: str, plural: str = "") -> str:
-    """A number of things.
+    """Return a number of things.
 
     >>> count(1, "run"), count(1200, "run"), count(2, "strategy", "strategies")
     ('1 run', '1,200 runs', '2 strategies')

@@ -1,1 +1,1 @@
-"""What a run does: load, compute, validate, execute, audit; and the backtest."""
+"""Pipelines: the stages of a run (load, compute, validate, execute, audit), and the backtest."""

@@ -1,4 +1,4 @@
-"""Load and compute: the two stages every use of a strategy shares, from backtest to live.
+"""Load and compute: the two stages shared by every use of a strategy, from backtest to live.
 
 loaded   = load(strategy, workspace)                 data read, laid on the grid
 computed = compute(loaded, roots, workspace)         blocks stored
@@ -49,9 +49,9 @@ _BEST_CELLS, _LEAST_ROWS = 700_000, 252  # of a block that passes; measured over
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Workspace:
-    """The means of a computation: the store, the engine, the settings of data. rule: how blocks are cut. ttl_hours:
-    how long a URL is taken as unchanged. held: sources given from memory, by name. passing: nothing is kept, and so
-    many threads compute: blocks need not be those of the calendar, and are as large as is best.
+    """The means of a computation: the store, the engine, the settings of data. rule: the size of blocks. ttl_hours: age
+    up to which a downloaded URL counts as unchanged. held: in-memory sources, by name. passing: number of computing
+    threads if nothing is kept, 0 else; blocks then need not be those of the calendar, and have the best size.
 
     engine: opens an executor for work that takes about so many nanoseconds. seen: told of
     the sources that were read. connections: how sources are reached. exchanges: the schedule's calendar, which sources
@@ -114,7 +114,7 @@ class Loaded:
         return acting(self.catalog.actions)
 
     def acts(self, name: str) -> tuple[Action, ...]:
-        """The actions that change what a price of a source is worth, in order; none where its file is adjusted."""
+        """Return the actions that change a source's prices, in order; none where its file is adjusted."""
         return () if self._is_adjusted(name) else self._acting
 
     @property
@@ -145,7 +145,9 @@ def load(strategy: Strategy, workspace: Workspace, until: str = "") -> Loaded:
 
 
 def _judged(loaded: Loaded, workspace: Workspace, until: str) -> Judged:
-    """The actions of prices as traded. Before a run the newest alone: what is older was told of before."""
+    """Return the findings about actions of as-traded prices. A run reports the newest only; earlier runs reported the
+    rest.
+    """
     source = loaded.catalog.sources[loaded.money]
     if source.spec.options.adjusted or source.static or source.events is not None:
         return Judged()
@@ -177,7 +179,7 @@ def _rule(strategy: Strategy, catalog: Catalog, workspace: Workspace) -> str:
 
 
 def rows_between(grid: Grid, start: str = "", end: str = "") -> tuple[int, int]:
-    """The grid rows of the dates from `start` to `end`, both inclusive, '' for open. Raises E501 for none."""
+    """Return the grid rows of the dates from `start` to `end`, both inclusive, '' for open. Raises E501 for none."""
     first = int(np.searchsorted(grid.dates, np.datetime64(start, "D"))) if start else 0
     last = len(grid.dates)
     if end:

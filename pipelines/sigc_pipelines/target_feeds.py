@@ -1,4 +1,4 @@
-"""The two ways a run gets its data and weights: fresh for its date, or cut from what was computed for many dates.
+"""The two sources of a run's data and weights: computed for its date, or cut from a computation of many dates.
 
 Both give the same bits (engine, law 1). A fresh feed reads no row after the as-of date; a replay's holds later rows,
 and hands out none of them.
@@ -29,11 +29,11 @@ class FreshFeed:
         return True
 
     def accepting(self, by_hand: frozenset[tuple[str, str]]) -> FreshFeed:
-        """The same, with prices (asset, ISO date) that a person has accepted."""
+        """Return the same feed with prices (asset, ISO date) that a person has accepted."""
         return replace(self, workspace=replace(self.workspace, by_hand=by_hand)) if by_hand else self
 
     def load(self, until: str) -> Loaded:
-        """The sources up to `until`."""
+        """Return the sources up to `until`."""
         return load(self.strategy, self.workspace, until)
 
     def closes(self, loaded: Loaded, since: str) -> Closes:
@@ -41,7 +41,7 @@ class FreshFeed:
         return closes(loaded, self.workspace, since)
 
     def look(self, loaded: Loaded, portfolio: str) -> Targets:
-        """The wanted weights of the last row, and the signals behind them."""
+        """Return the wanted weights of the last row, and the signals behind them."""
         return look(loaded, self.workspace, portfolio, capital=self.capital, with_signals=True)
 
 
@@ -58,19 +58,19 @@ class ReplayFeed:
         return False
 
     def accepting(self, by_hand: frozenset[tuple[str, str]]) -> ReplayFeed:  # noqa: ARG002
-        """Itself: what it holds was accepted when it was computed."""
+        """Return the feed itself: its prices were accepted when it was computed."""
         return self
 
     def load(self, until: str) -> Loaded:
-        """The sources, which hold later rows too. Raises E501 when `until` has no row."""
+        """Return the sources, which also hold later rows. Raises E501 when `until` has no row."""
         if until not in self.outlook.days:
             raise SigcError(Diagnostic("E501", f"the replay has no row of {until}"))
         return replace(self.outlook.loaded)
 
     def closes(self, loaded: Loaded, since: str) -> Closes:  # noqa: ARG002
-        """Closing prices from a day on; who asks for a day gets that day."""
+        """Return closing prices from a day on; any day may be requested."""
         return self.prices.since(since)
 
     def look(self, loaded: Loaded, portfolio: str) -> Targets:  # noqa: ARG002
-        """The wanted weights of every row."""
+        """Return the wanted weights of every row."""
         return self.outlook

@@ -1,5 +1,4 @@
-"""Targets of a strategy over rows of the grid, with all that is looked at beside them: the result of the stage
-compute.
+"""Targets of a strategy over rows of the grid, with the data for checking them: the result of the stage compute.
 
     outlook = look(loaded, workspace)                     the last row: a live run
     outlook = look(loaded, workspace, "main", 0, rows)    many rows at once: a replay
@@ -109,7 +108,7 @@ class Targets:
         return tuple(str(d) for d in self.dates.astype("datetime64[D]"))
 
     def at(self, as_of: str, session: date | None = None) -> TargetSnapshot:
-        """The newest row on or before a date, in the units of the session that is traded on it, by default its own.
+        """Return the newest row on or before a date, in the units of the session that trades on it, by default its own.
 
         Raises E501 without one.
         """
@@ -225,13 +224,13 @@ def look(
 
 
 def _signals_of(loaded: Loaded, book: Portfolio) -> dict[str, Expr]:
-    """The named signals that a portfolio's weights read, but for one that is the weights themselves."""
+    """Return the named signals that a portfolio's weights read, except one that is the weights themselves."""
     read = {node.shape for node in walk([book.weights])} - {book.weights.shape}
     return {name: expr for name, expr in loaded.strategy.signals if expr.shape in read and expr.kind is ValueKind.PANEL}
 
 
 def _last(prices: Floats) -> Floats:
-    """The last price of each asset, NaN without one; (assets,) of (rows, assets)."""
+    """Return the last price of each asset, NaN without one; (assets,) of (rows, assets)."""
     known = np.isfinite(prices)
     if not len(prices):
         return np.full(prices.shape[1], np.nan)
@@ -240,7 +239,7 @@ def _last(prices: Floats) -> Floats:
 
 
 def _mean_before(shares: Floats) -> Floats:
-    """The mean of the `AVERAGE_ROWS` rows before the last, (assets,); NaN where there are fewer."""
+    """Return the mean of the `AVERAGE_ROWS` rows before the last, (assets,); NaN where there are fewer."""
     if len(shares) <= AVERAGE_ROWS:
         return np.full(shares.shape[1], np.nan)
     mean: Floats = REGISTRY["rolling_mean"].kernel(shares[:-1], window=AVERAGE_ROWS)[-1]

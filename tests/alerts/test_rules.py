@@ -202,7 +202,7 @@ def test_orders_that_end_one_by_one_are_told_when_the_last_has_ended(floor: Floo
             "scripted: 1 of 5 orders ended before they were filled; 80.0% of the value was",
         )
         assert "5 orders, 1 cancelled, 4 filled." in alert.text
-        assert "- A: the broker reports it as cancelled, and no reason\n" in alert.text
+        assert "- A: the broker reports it as cancelled without a reason\n" in alert.text
 
 
 def test_who_cancelled_a_run_is_in_its_orders(floor: Floor) -> None:

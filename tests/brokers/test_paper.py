@@ -436,7 +436,7 @@ def test_a_book_that_another_process_writes_is_waited_for(opened: Opening, tmp_p
 
 @pytest.mark.parametrize(
     ("statement", "message"),
-    [("PRAGMA user_version = 99", "version 99"), ("PRAGMA application_id = 7", "something else")],
+    [("PRAGMA user_version = 99", "version 99"), ("PRAGMA application_id = 7", "another kind of SQLite file")],
 )
 def test_a_file_that_is_not_ours_is_left_alone(opened: Opening, tmp_path: Path, statement: str, message: str) -> None:
     opened().close()

@@ -121,7 +121,7 @@ def test_a_broker_that_is_no_simulation_is_told_no_market(tmp_path: Path) -> Non
         lambda: pooled.deposit("start", Decimal(1)),
     )
     for told in calls:
-        with pytest.raises(TypeError, match="Live is no simulation"):
+        with pytest.raises(TypeError, match="Live is not a simulation"):
             told()
     pooled.close()
     close_broker(Live())  # type: ignore[arg-type]

@@ -164,7 +164,7 @@ def test_scripts_reports_and_refreshes_are_shown_with_what_they_said() -> None:
 def test_the_schedule_is_told_without_a_daemon(here: Site) -> None:
     """As the daemon told it, but for the next fires, which are of now."""
     done = sigc("schedule", "list", "--json")
-    assert done.stderr == f"no daemon answers; this is from the ledger in {here.folder / 'work'}\n"
+    assert done.stderr == f"no daemon answers: reading the ledger in {here.folder / 'work'}\n"
     before = {job["name"]: job for job in here.settings["list"]["jobs"]}
     assert {job["name"]: job for job in json.loads(done.stdout)["jobs"]} == before
     (first,) = json.loads(sigc("schedule", "next", "-n", "1", "--json").stdout)["fires"]

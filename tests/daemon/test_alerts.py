@@ -87,7 +87,7 @@ def test_from_a_run_that_fails_to_the_alert_that_is_resolved(site: Site, told: H
         assert 'sigc_alerts_open{severity="info"} 0.0' in numbers()
     read = site.sigc("alerts", "list", "--all", "--json", "--config", str(site.config))
     assert read.returncode == 0, read.stderr
-    assert "no daemon answers; this is from the ledger" in read.stderr
+    assert "no daemon answers: reading the ledger" in read.stderr
     states = {one["rule"]: one["state"] for one in json.loads(read.stdout)["alerts"]}
     assert states["run_failed"] == "resolved"
     shown = site.sigc("alerts", "status", "--config", str(site.config)).stdout

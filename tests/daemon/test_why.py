@@ -247,7 +247,7 @@ def test_no_daemon_was_running(night: Told) -> None:
     down = "the daemon was stopped 2017-03-01 09:05:00 EST"
     alone = night.alone["momentum"]
     assert alone.returncode == 0
-    assert alone.stderr == f"no daemon answers; this is from the ledger in {night.site.folder / 'work'}\n"
+    assert alone.stderr == f"no daemon answers: reading the ledger in {night.site.folder / 'work'}\n"
     due = "job momentum was due 2017-03-02 09:00:00 EST"
     assert alone.stdout.splitlines()[0] == (
         f"momentum, session 2017-03-02: did not run. daemon: {due}: {down}, and it has not been started again"

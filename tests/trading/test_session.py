@@ -95,7 +95,7 @@ def test_cut_offs(nyse: Calendar, text: str, ends: str) -> None:
 
 
 def test_a_cut_off_that_is_none(nyse: Calendar) -> None:
-    with pytest.raises(SigcError, match="execution.cut_off 'noon' is none"):
+    with pytest.raises(SigcError, match="invalid execution.cut_off 'noon'"):
         moment(nyse, at("2024-07-03 09:00"), "noon")
 
 

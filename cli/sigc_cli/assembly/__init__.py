@@ -1,1 +1,1 @@
-"""The parts, put together: workspace, daemon, trading, page."""
+"""Assembly of the parts: workspace, daemon, trading, page."""

@@ -1,4 +1,4 @@
-"""The daemon's parts, put together: what it runs, and the ledger it keeps.
+"""Assembly of the daemon: its runner and its ledger.
 
 `make_runner` and `open_ledger` are called in a thread of the daemon once it answers: what is heavy is imported inside.
 """
@@ -50,7 +50,7 @@ def page_command(order: PageOrder) -> list[str]:
 
 
 def make_runner(config: Config, strategies: tuple[StrategyEntry, ...], services: Services) -> Runner:
-    """The runner of a configuration."""
+    """Return the runner of a configuration."""
     from sigc_pipelines.service.runner import DaemonRunner
 
     return DaemonRunner(config, strategies, services, run_output())
@@ -67,7 +67,7 @@ def run_output() -> RunOutput:
 
 
 def open_ledger(config: Config, work_dir: Path, clock: Clock) -> Ledger:
-    """The ledger of a work dir, whose records are signed where a key is set."""
+    """Return the ledger of a work dir, whose records are signed where a key is set."""
     from sigc.store.ledger.ledger import Ledger
     from sigc_pipelines.assembly.trading import sign_of
 

@@ -1,4 +1,4 @@
-"""The status page as a process: its socket, certificate and daemons, put together; also as a child of a daemon."""
+"""Assembly of the status page as a process: socket, certificate, daemons; also as a child of a daemon."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Location of the ledger that a command speaks of."""
+"""Location of a command's ledger."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def work_dir(loaded: LoadedConfig, override: Path | None = None, name: str | Non
 
 
 def _named() -> str | None:
-    """The --name of the command that runs, where it has one that reads a ledger."""
+    """Return the --name of the command that runs, where it has one that reads a ledger."""
     context = click.get_current_context(silent=True)
     found: str | None = None if context is None else context.meta.get(NAMED)
     return found

@@ -1,4 +1,4 @@
-"""`sigc alerts status | list | ack | resolve | test`: what an operator was told, and whether the channels work."""
+"""`sigc alerts status | list | ack | resolve | test`: alerts sent to operators, and the channels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sigc.rpc.messages.alerts import AlertLine, AlertStatusReply
 
 R = TypeVar("R")
-REASON = click.option("--reason", default="", help="Why; it is kept with the alert.")
+REASON = click.option("--reason", default="", help="Reason, kept with the alert.")
 
 
 @click.group(short_help="Look at alerts, acknowledge them, test the channels.")
@@ -47,8 +47,8 @@ def status(as_json: bool, address: str | None, name: str | None, config: Path | 
 
 
 @command.command("list")
-@click.option("--all", "with_resolved", is_flag=True, help="Those that are resolved, too.")
-@click.option("-n", "most", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many.")
+@click.option("--all", "with_resolved", is_flag=True, help="List resolved alerts too.")
+@click.option("-n", "most", type=click.IntRange(1, 1000), default=50, show_default=True, help="Number of entries.")
 @JSON
 @which
 def list_(
@@ -78,7 +78,7 @@ def list_(
 @JSON
 @which
 def ack(id: int, reason: str, as_json: bool, address: str | None, name: str | None, config: Path | None) -> None:
-    """Say that somebody looks at the alert ID."""
+    """Acknowledge the alert ID."""
     _change("ack", id, reason, as_json, (config, address, name))
 
 
@@ -88,7 +88,7 @@ def ack(id: int, reason: str, as_json: bool, address: str | None, name: str | No
 @JSON
 @which
 def resolve(id: int, reason: str, as_json: bool, address: str | None, name: str | None, config: Path | None) -> None:
-    """Say that the alert ID is over; the channels are told."""
+    """Resolve the alert ID and notify the channels."""
     _change("resolve", id, reason, as_json, (config, address, name))
 
 
@@ -122,7 +122,7 @@ def _look(
     by_hand: Callable[[sqlite3.Connection, Config], R],
     target: tuple[Path | None, str | None, str | None],
 ) -> R:
-    """Ask the daemon; where none runs, read the ledger of the configuration, and say so."""
+    """Ask the daemon; if none runs, read the ledger of the configuration and say so."""
     from sigc_cli.daemon_or_ledger import from_daemon, ledger_of
 
     found = from_daemon(target, None, ask)
@@ -151,7 +151,7 @@ def _status_text(found: AlertStatusReply) -> str:
     counts = ", ".join(f"{number} {severity}" for severity, number in list(found.open.items())[::-1] if number)
     lines = [f"open alerts: {counts or 'none'}"]
     if not found.channels:
-        return "\n".join([*lines, "no channel is configured: nobody is told (alerts.channels)"])
+        return "\n".join([*lines, "no channel is configured (alerts.channels): alerts are sent to nobody"])
     rows = [("channel", "type", "undelivered", "since", "last error")]
     for one in found.channels:
         since = f"{one.oldest:%Y-%m-%d %H:%M:%S} UTC" if one.oldest is not None else "-"

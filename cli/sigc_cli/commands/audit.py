@@ -1,4 +1,4 @@
-"""`sigc audit query | verify | report | anchor`: read the ledger beside whoever writes it."""
+"""`sigc audit query | verify | report | anchor`: audit records, read beside a writing process."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def command() -> None:
 
 
 @command.command()
-@click.option("--type", "types", multiple=True, metavar="EVENT", help='Such as order, order.sent, "*.refused".')
+@click.option("--type", "types", multiple=True, metavar="EVENT", help='Event, such as order, order.sent, "*.refused".')
 @click.option("--strategy", default="", help="Of that strategy.")
 @click.option("--ticker", default="", help="About that asset.")
 @click.option("--run", default="", help="Of that run.")
 @click.option("--who", default="", help="Done by that person.")
 @click.option("--last", default="", metavar="TIME", help="The last 90s, 30m, 24h, 7d, 2w.")
 @click.option("--after", default="", metavar="WHEN", help="From a date or time on (in schedule.timezone).")
-@click.option("--before", default="", metavar="WHEN", help="Until a date or time, not including it.")
+@click.option("--before", default="", metavar="WHEN", help="Until a date or time (exclusive).")
 @click.option("--filter", "expression", default="", help="Over fields, such as \"slippage_bps > 5 and side = 'buy'\".")
-@click.option("-n", "--most", type=click.IntRange(1), default=None, help="Only the newest so many.")
+@click.option("-n", "--most", type=click.IntRange(1), default=None, help="Only the newest N records.")
 @OUTPUT
 @JSON
 @ledger_options
@@ -83,9 +83,11 @@ def query(
 
 @command.command()
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--mirror", is_flag=True, help="The JSON lines of the work dir instead of the ledger.")
-@click.option("--public-key", "keys", multiple=True, type=click.Path(path_type=Path), help="Whose signatures are good.")
-@click.option("--signed-from", type=click.IntRange(1), default=1, help="The first record that was signed.")
+@click.option("--mirror", is_flag=True, help="Verify the JSON lines of the work dir instead of the ledger.")
+@click.option(
+    "--public-key", "keys", multiple=True, type=click.Path(path_type=Path), help="Public key of the signatures."
+)
+@click.option("--signed-from", type=click.IntRange(1), default=1, help="Number of the first signed record.")
 @click.option("--anchors", type=click.Path(path_type=Path), help="File of anchors, instead of the configured one.")
 @JSON
 @ledger_options
@@ -133,7 +135,7 @@ def verify(
 
 
 @command.command()
-@click.option("--date", "day", default="", help="The day (in schedule.timezone); today without it.")
+@click.option("--date", "day", default="", help="Day (in schedule.timezone; default: today).")
 @OUTPUT
 @JSON
 @ledger_options
@@ -161,7 +163,7 @@ def report(day: str, output: Path | None, as_json: bool, work_dir: Path | None, 
 @JSON
 @ledger_options
 def anchor(as_json: bool, work_dir: Path | None, config: Path | None) -> None:
-    """Write down how far the chain has come, in the file of anchors."""
+    """Append the head of the audit chain to the file of anchors."""
     from dataclasses import asdict
 
     from sigc.store.audit.anchor import anchor as write
@@ -211,7 +213,7 @@ def _write(output: Path, kinds: Mapping[str, Callable[[], Iterable[str]]]) -> No
     made = kinds.get(output.suffix.lower())
     if made is None:
         hint = f"end it in {', '.join(kinds)}"
-        raise SigcError(Diagnostic("E201", f"can't tell what to write to '{output}'", hint=hint))
+        raise SigcError(Diagnostic("E201", f"unknown format of '{output}'", hint=hint))
     part = output.with_name(f"{output.name}.part")
     try:
         with part.open("w", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""`sigc backfill FROM TO`: sessions without a run that ended well, and dry runs of what would have been wanted then."""
+"""`sigc backfill FROM TO`: sessions without a successful run, and dry runs of them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from sigc_cli.options import JSON, WORK_DIR
 from sigc_cli.shell_completion import strategies
 
 
-@click.command(short_help="Make dry runs of sessions that were not traded; list them with why.")
+@click.command(short_help="Make dry runs of sessions that were not traded, or list them with the reason.")
 @click.argument("first", metavar="FROM")
 @click.argument("last", metavar="TO")
-@click.option("--strategy", "names", multiple=True, shell_complete=strategies, help="Of one strategy; may be repeated.")
-@click.option("--dry-run", "only_list", is_flag=True, help="Only list the sessions, with why each was not traded.")
+@click.option("--strategy", "names", multiple=True, shell_complete=strategies, help="Only this strategy; repeatable.")
+@click.option("--dry-run", "only_list", is_flag=True, help="Only list the sessions, with the reason for each.")
 @JSON
 @WORK_DIR
 @which

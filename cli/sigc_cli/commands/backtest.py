@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @STRATEGY
 @click.option("--start", default="", metavar="DATE", help="First date (default: the file's).")
 @click.option("--end", default="", metavar="DATE", help="Last date, inclusive.")
-@click.option("--portfolio", default="", help="Which portfolio (default: the first).")
+@click.option("--portfolio", default="", help="Portfolio (default: the first).")
 @PARAMS
 @click.option("--capital", type=float, help="Capital for costs that need it.")
 @click.option("--orders", "with_orders", is_flag=True, help="Trade every rebalance with orders, at a paper broker.")

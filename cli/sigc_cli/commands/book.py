@@ -1,4 +1,4 @@
-"""`sigc book actions | rename-asset`: what corporate actions did to a book; an asset's name changed by hand."""
+"""`sigc book actions | rename-asset`: effects of corporate actions on a book; an asset renamed by hand."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ def command() -> None:
 
 @command.command()
 @click.argument("book")
-@click.option("-n", "most", type=click.IntRange(1, 1_000_000), default=100, show_default=True, help="How many.")
+@click.option(
+    "-n", "most", type=click.IntRange(1, 1_000_000), default=100, show_default=True, help="Number of entries."
+)
 @JSON
 @ledger_options
 def actions(book: str, most: int, as_json: bool, config: Path | None, work_dir: Path | None) -> None:
@@ -48,9 +50,9 @@ def actions(book: str, most: int, as_json: bool, config: Path | None, work_dir: 
 @click.argument("book")
 @click.argument("old")
 @click.argument("new")
-@click.option("--reason", required=True, help="Why; it is kept with the change.")
+@click.option("--reason", required=True, help="Reason, kept with the change.")
 @click.option("--name", metavar="NAME", shell_complete=daemons, help="The daemon of that name.")
-@click.option("--address", metavar="HOST:PORT", help="Where the daemon listens.")
+@click.option("--address", metavar="HOST:PORT", help="Address of the daemon.")
 @JSON
 @CONFIG
 @WORK_DIR
@@ -100,7 +102,7 @@ def _here(
 
     loaded = configuration(Choices(config=config))
     place = place_of(loaded, work_dir, name)
-    click.echo(f"no daemon answers; done in this process, with the ledger of {place}", err=True)
+    click.echo(f"no daemon answers: done in this process, with the ledger of {place}", err=True)
     with trading(loaded.config, place, TradeOptions(), render) as (desk, _):
         with desk.ledger.reading() as connection:
             key = _key(connection, book)

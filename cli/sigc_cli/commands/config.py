@@ -18,7 +18,7 @@ def command() -> None:
 
 
 @command.command()
-@click.option("--origins", is_flag=True, help="Say where each setting comes from.")
+@click.option("--origins", is_flag=True, help="Show the origin of each setting.")
 @JSON
 @CONFIG
 def show(origins: bool, as_json: bool, config: Path | None) -> None:
@@ -80,7 +80,7 @@ def validate(file: Path | None, as_json: bool, config: Path | None) -> None:
 
 @command.command()
 def reference() -> None:
-    """Print every setting with its default and what it means, as a configuration file."""
+    """Print every setting with default and meaning, as a configuration file."""
     from sigc.config.check import reference_yaml
 
     click.echo(reference_yaml(), nl=False)

@@ -17,7 +17,7 @@ from sigc_cli.options import SOURCE_OPTIONS
 @click.option("--shape", type=click.Choice(["wide", "long"]), default="wide", show_default=True, help="Shape of OUT.")
 @click.option("--adjust", type=click.Choice(["none", "split", "split_div"]), default="none", show_default=True)
 @SOURCE_OPTIONS
-@click.option("--force", is_flag=True, help="Replace OUT if it is there.")
+@click.option("--force", is_flag=True, help="Replace OUT if it exists.")
 def command(
     source: Path, target: Path, column: str, shape: str, adjust: str, options: tuple[str, ...], force: bool
 ) -> None:
@@ -25,7 +25,7 @@ def command(
     from sigc_cli.datafile import read_file, write_file
 
     if target.exists() and not force:
-        raise SigcError(Diagnostic("E200", f"'{target}' is there already", hint="use --force to replace it"))
+        raise SigcError(Diagnostic("E200", f"'{target}' already exists", hint="use --force to replace it"))
     panel = read_file(source, column=column, adjust=adjust, options=options).panel
     write_file(panel, target, shape)
     click.echo(f"{target}: {len(panel.dates)} rows x {len(panel.names)} assets")

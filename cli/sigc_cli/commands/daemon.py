@@ -11,12 +11,12 @@ import click
 @click.command(short_help="Run the daemon: strategies on schedule.")
 @click.option("--config", type=click.Path(path_type=Path), help="Configuration file.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port of the RPC; it never moves to another.")
-@click.option("--pid-file", type=click.Path(path_type=Path), help="Where the PID is kept.")
+@click.option("--pid-file", type=click.Path(path_type=Path), help="PID file.")
 @click.option(
     "--daemonize/--foreground", "is_background", default=False, help="Go to the background when ready, or stay."
 )
-@click.option("--log-level", type=click.Choice(["debug", "info", "warn", "error"]), help="The least that is logged.")
-@click.option("--work-dir", type=click.Path(path_type=Path), help="Where the ledger and all state are.")
+@click.option("--log-level", type=click.Choice(["debug", "info", "warn", "error"]), help="Lowest level that is logged.")
+@click.option("--work-dir", type=click.Path(path_type=Path), help="Folder of the ledger and all state.")
 @click.option("--name", metavar="NAME", help="Name among several daemons (default: from the configuration file's).")
 def command(
     config: Path | None,

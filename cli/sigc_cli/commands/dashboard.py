@@ -14,7 +14,7 @@ import click
 )  # fmt: skip
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=None, help="Port; default 5006, or the next free one.")
-@click.option("--origin", "origins", multiple=True, metavar="URL", help="How else the page is reached, by a proxy.")
+@click.option("--origin", "origins", multiple=True, metavar="URL", help="URL of the page behind a proxy; repeatable.")
 @click.option("--hours", type=click.FloatRange(0, min_open=True), default=12.0, show_default=True, help="Of a login.")
 @click.option("--ca", type=click.Path(path_type=Path), help="Authority of the daemons' certificates.")
 @click.option("--cert", type=click.Path(path_type=Path), help="Our certificate chain (PEM).")

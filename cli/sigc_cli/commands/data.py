@@ -1,4 +1,4 @@
-"""`sigc data accept ASSET DATE`: a price that is unlike the one before, accepted by a person."""
+"""`sigc data accept ASSET DATE`: acceptance of a held-back price by a person."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def command() -> None:
 @command.command()
 @click.argument("asset")
 @click.argument("day", metavar="DATE")
-@click.option("--reason", required=True, help="Why; it is kept in the audit with who.")
+@click.option("--reason", required=True, help="Reason, kept in the audit with your name.")
 @JSON
 @WORK_DIR
 @which
@@ -46,7 +46,7 @@ def accept(
     try:
         day = str(date.fromisoformat(day))
     except ValueError:
-        raise SigcError(Diagnostic("E500", f"'{day}' is no date", hint="such as 2024-01-15")) from None
+        raise SigcError(Diagnostic("E500", f"invalid date '{day}'", hint="such as 2024-01-15")) from None
     if work_dir is None:
         try:
             with daemon(config, address, name) as client:

@@ -12,7 +12,7 @@ import click
 @click.option("--assets", type=click.IntRange(20, 20_000), default=500, show_default=True)
 @click.option("--days", type=click.IntRange(300, 20_000), default=1260, show_default=True)
 @click.option("--seed", type=int, default=7, show_default=True)
-@click.option("--leave-running", is_flag=True, help="Leave the daemon running, and print where it listens.")
+@click.option("--leave-running", is_flag=True, help="Leave the daemon running, and print its addresses.")
 def command(directory: Path, assets: int, days: int, seed: int, leave_running: bool) -> None:
     """Make a universe of ASSETS x DAYS in DIRECTORY, backtest a momentum strategy on it, trade it on paper.
 

@@ -1,4 +1,4 @@
-"""`sigc diff-data OLD NEW`: what changed between two versions of a data file."""
+"""`sigc diff-data OLD NEW`: changes between two versions of a data file."""
 
 from __future__ import annotations
 

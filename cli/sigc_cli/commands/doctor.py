@@ -1,4 +1,4 @@
-"""`sigc doctor`: can this machine run sigc? Each check one line; exit 1 if one fails."""
+"""`sigc doctor`: checks of this machine, a line each; exit 1 if one fails."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ STAGES = ["parse", "format", "graph", "lookback", "plan"]
     type=click.Choice(STAGES),
     default="graph",
     show_default=True,
-    help="Which stage of a FILE's compilation; plan reads the data.",
+    help="Stage of a FILE's compilation; plan reads the data.",
 )
 @PARAMS
 @CONFIG
@@ -58,7 +58,7 @@ def _named(name: str) -> None:
         hint = (
             did_you_mean(name, [*names(), *CODES, *checks]) or "name an error code, an operator, a check or a .sig file"
         )
-        raise SigcError(Diagnostic("E002", f"nothing is called '{name}'", hint=hint))
+        raise SigcError(Diagnostic("E002", f"unknown name '{name}'", hint=hint))
     click.echo("\n\n".join(found))
 
 

@@ -15,7 +15,7 @@ from sigc.errors import Diagnostic, SigcError
 @click.option("--data/--no-data", default=True, help="Write a small synthetic universe to data/.")
 @click.option("--systemd", is_flag=True, help="Write a systemd unit for the project, alert rules, a dashboard.")
 @click.option("--compose", is_flag=True, help="Write containers for the project, with Prometheus and Grafana.")
-@click.option("--force", is_flag=True, help="Write over files of --systemd and --compose that are there.")
+@click.option("--force", is_flag=True, help="Overwrite existing files of --systemd and --compose.")
 def command(folder: Path, data: bool, systemd: bool, compose: bool, force: bool) -> None:
     """Scaffold a project in FOLDER: a strategy, a configuration, data. Existing files are not touched.
 
@@ -51,7 +51,7 @@ def _scaffold(folder: Path, data: bool) -> list[Path]:
     }
     there = [p for p in files if p.exists()]
     if there:
-        raise SigcError(Diagnostic("E200", f"'{there[0]}' is there already", hint="choose an empty folder"))
+        raise SigcError(Diagnostic("E200", f"'{there[0]}' already exists", hint="choose an empty folder"))
     for path, text in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

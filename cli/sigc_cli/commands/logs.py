@@ -12,9 +12,9 @@ from sigc_cli.shell_completion import runs
 
 
 @click.command(short_help="Print the daemon's log, of one run too; -f follows it.")
-@click.option("-f", "--follow", is_flag=True, help="Go on printing what is added, until interrupted.")
+@click.option("-f", "--follow", is_flag=True, help="Follow the log until interrupted.")
 @click.option("--run", "run_id", default="", metavar="ID", shell_complete=runs, help="Only lines of that run.")
-@click.option("-n", "most", type=click.IntRange(1, 1_000_000), default=50, show_default=True, help="How many lines.")
+@click.option("-n", "most", type=click.IntRange(1, 1_000_000), default=50, show_default=True, help="Number of lines.")
 @JSON
 @ledger_options
 def command(follow: bool, run_id: str, most: int, as_json: bool, config: Path | None, work_dir: Path | None) -> None:
@@ -33,7 +33,7 @@ def command(follow: bool, run_id: str, most: int, as_json: bool, config: Path | 
 
 
 def _as_json(line: str) -> str:
-    """A line of the log as JSON, whatever layout it was written in."""
+    """Return a line of the log as JSON, whatever layout it was written in."""
     try:
         json.loads(line)
     except ValueError:

@@ -1,4 +1,4 @@
-"""`sigc monitoring export-dashboard`: what is shipped for Grafana."""
+"""`sigc monitoring export-dashboard`: the shipped Grafana dashboard."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 from sigc.errors import Diagnostic, SigcError
 
 
-@click.group(short_help="Print the Grafana dashboard that is shipped.")
+@click.group(short_help="Print the shipped Grafana dashboard.")
 def command() -> None:
     """Files for monitoring by other tools."""
 

@@ -13,10 +13,10 @@ from sigc_cli.options import JSON, PARAMS, STRATEGY, choices, work
 @click.command(short_help="Search the parameter grid of a strategy.")
 @STRATEGY
 @click.option("--metric", default="sharpe", show_default=True, help="What to maximise.")
-@click.option("--portfolio", default="", help="Which portfolio (default: the first).")
+@click.option("--portfolio", default="", help="Portfolio (default: the first).")
 @click.option("--start", default="", metavar="DATE", help="First date.")
 @click.option("--end", default="", metavar="DATE", help="Last date, inclusive.")
-@click.option("--top", "most", type=click.IntRange(1), default=20, show_default=True, help="How many to print.")
+@click.option("--top", "most", type=click.IntRange(1), default=20, show_default=True, help="Number of trials to print.")
 @PARAMS
 @JSON
 @work

@@ -1,4 +1,4 @@
-"""`sigc orders`: the newest orders of the ledger and where each stands."""
+"""`sigc orders`: the newest orders of the ledger and their states."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from sigc_cli.options import JSON, ledger_options
 from sigc_cli.shell_completion import runs, strategies
 
 
-@click.command(short_help="Show orders and where each stands.")
+@click.command(short_help="Show orders and their states.")
 @click.option("--strategy", default="", shell_complete=strategies, help="Of one strategy.")
 @click.option("--run", "run_id", default="", metavar="ID", shell_complete=runs, help="Of one run.")
 @click.option("--open", "is_open", is_flag=True, help="Only those that may still be filled.")
-@click.option("-n", "most", type=click.IntRange(1, 100_000), default=50, show_default=True, help="How many.")
+@click.option("-n", "most", type=click.IntRange(1, 100_000), default=50, show_default=True, help="Number of entries.")
 @JSON
 @ledger_options
 def command(

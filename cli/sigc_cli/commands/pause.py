@@ -14,7 +14,7 @@ from sigc_cli.shell_completion import strategies
 
 @click.command(short_help="Pause all strategies, or one.")
 @click.argument("strategy", required=False, shell_complete=strategies)
-@click.option("--reason", default="", help="Why; it is kept with the decision.")
+@click.option("--reason", default="", help="Reason, kept with the decision.")
 @JSON
 @which
 def command(

@@ -1,4 +1,4 @@
-"""`sigc positions`: what each book holds, its cash and its worth at the last closes."""
+"""`sigc positions`: positions, cash and worth of each book at the last closes."""
 
 from __future__ import annotations
 

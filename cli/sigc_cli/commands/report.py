@@ -1,4 +1,4 @@
-"""`sigc report`: what a strategy that is traded has earned, at what cost, and how good its signals were."""
+"""`sigc report`: returns, costs and signal quality of a traded strategy."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from sigc_cli.options import JSON, ledger_options
 from sigc_cli.shell_completion import strategies
 
 
-@click.command(short_help="Write the report of a strategy that is traded.")
+@click.command(short_help="Write the report of a traded strategy.")
 @click.argument("strategy", shell_complete=strategies)
-@click.option("--portfolio", default="", help="Which of its books, where it has several.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="The file; STRATEGY-DATE.html without it.")
+@click.option("--portfolio", default="", help="Portfolio, if the strategy has several.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write (default: STRATEGY-DATE.html).")
 @JSON
 @ledger_options
 def command(

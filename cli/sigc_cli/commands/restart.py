@@ -11,7 +11,7 @@ from sigc_cli.options import JSON
 
 
 @click.command(short_help="Stop the daemon and start it again.")
-@click.option("--timeout", type=click.FloatRange(0, 86_400), metavar="S", help="How long runs may take to finish.")
+@click.option("--timeout", type=click.FloatRange(0, 86_400), metavar="S", help="Seconds that runs may take to finish.")
 @JSON
 @which
 def command(timeout: float | None, as_json: bool, address: str | None, name: str | None, config: Path | None) -> None:

@@ -12,13 +12,13 @@ from sigc_cli.pause_words import hold
 from sigc_cli.shell_completion import strategies
 
 
-@click.command(short_help="Take a pause back.")
+@click.command(short_help="Lift a pause.")
 @click.argument("strategy", required=False, shell_complete=strategies)
-@click.option("--reason", default="", help="Why; it is kept with the decision.")
+@click.option("--reason", default="", help="Reason, kept with the decision.")
 @JSON
 @which
 def command(
     strategy: str | None, reason: str, as_json: bool, address: str | None, name: str | None, config: Path | None
 ) -> None:
-    """Take the pause of STRATEGY, or of everything, back."""
+    """Lift the pause of STRATEGY, or of everything."""
     hold("resume", strategy, reason, as_json, (config, address, name))

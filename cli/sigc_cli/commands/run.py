@@ -20,15 +20,17 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Run a strategy for one date, and trade it.")
 @click.argument("what", metavar="FILE")
-@click.option("--dry-run", is_flag=True, help="Show the orders that would go out; trade nothing.")
+@click.option("--dry-run", is_flag=True, help="Show the orders that would be sent; trade nothing.")
 @click.option("--date", default="", metavar="DATE", help="As of the last session on or before this date.")
-@click.option("--portfolio", default="", help="Which portfolio (default: the first).")
+@click.option("--portfolio", default="", help="Portfolio (default: the first).")
 @click.option("--slot", default="", help="The scheduled fire, where a session is traded several times.")
-@click.option("--force", is_flag=True, help="Although it was traded, or is paused: a new revision; needs --reason.")
-@click.option("--accept-differences", is_flag=True, help="Between ledger and broker; needs --reason.")
-@click.option("--reason", default="", metavar="TEXT", help="Why; kept in the audit with who.")
+@click.option("--force", is_flag=True, help="Run even if traded already or paused, as a new revision; needs --reason.")
+@click.option(
+    "--accept-differences", is_flag=True, help="Accept differences between ledger and broker; needs --reason."
+)
+@click.option("--reason", default="", metavar="TEXT", help="Reason, kept in the audit with your name.")
 @click.option("--detach", is_flag=True, help="Return at once with the run's id; needs a daemon.")
-@click.option("--address", metavar="HOST:PORT", help="Where the daemon listens.")
+@click.option("--address", metavar="HOST:PORT", help="Address of the daemon.")
 @click.option("--name", metavar="NAME", shell_complete=daemons, help="The daemon of that name.")
 @WORK_DIR
 @PARAMS
@@ -169,7 +171,7 @@ def ended_here(
     asked = request(compiled.strategy, entry.name, portfolio, settings, wish, user())
     complain(compiled.warnings)
     place = place_of(loaded, work_dir, name)
-    click.echo(f"no daemon answers; running in this process, with the ledger of {place}", err=True)
+    click.echo(f"no daemon answers: running in this process, with the ledger of {place}", err=True)
     bar = show.ProgressBar()
     with workspace(settings, chosen, bar) as space, trading(settings, place, wish, render) as (desk, earlier):
         if desk.broker.capabilities().is_live and not wish.is_dry:

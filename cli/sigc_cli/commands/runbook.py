@@ -1,4 +1,4 @@
-"""`sigc runbook [ALERT]`: what to do about an alert or a symptom."""
+"""`sigc runbook [ALERT]`: the steps for an alert or a symptom."""
 
 from __future__ import annotations
 

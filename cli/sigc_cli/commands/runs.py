@@ -25,10 +25,10 @@ def command(context: click.Context) -> None:
 
 @command.command("list")
 @click.option("--strategy", default="", shell_complete=strategies, help="Of one strategy.")
-@click.option("--kind", default="", help="Of one kind: trade, dry, compute, script, report, data_refresh.")
-@click.option("--outcome", default="", help="That ended so: done, unchanged, refused, failed, ...; open: not ended.")
+@click.option("--kind", default="", help="By kind: trade, dry, compute, script, report, data_refresh.")
+@click.option("--outcome", default="", help="By outcome: done, unchanged, refused, failed, ...; open: not ended.")
 @click.option("--since", default="", metavar="WHEN", help="From a date or time on (in schedule.timezone), or 24h, 7d.")
-@click.option("-n", "most", type=click.IntRange(1, 100_000), default=20, show_default=True, help="How many.")
+@click.option("-n", "most", type=click.IntRange(1, 100_000), default=20, show_default=True, help="Number of entries.")
 @JSON
 @ledger_options
 def list_runs(
@@ -59,7 +59,7 @@ def list_runs(
 
 @command.command()
 @click.argument("id", shell_complete=runs)
-@click.option("--output", "only_output", is_flag=True, help="Print what a script, report or refresh said, alone.")
+@click.option("--output", "only_output", is_flag=True, help="Print only the output of a script, report or refresh.")
 @JSON
 @ledger_options
 def show(id: str, only_output: bool, as_json: bool, config: Path | None, work_dir: Path | None) -> None:
@@ -130,7 +130,7 @@ def logs(id: str, as_json: bool, config: Path | None, work_dir: Path | None) -> 
 
 @command.command()
 @click.argument("id", shell_complete=runs)
-@click.option("--reason", required=True, metavar="TEXT", help="Why; kept in the audit with who.")
+@click.option("--reason", required=True, metavar="TEXT", help="Reason, kept in the audit with your name.")
 @JSON
 @ledger_options
 def cancel(id: str, reason: str, as_json: bool, config: Path | None, work_dir: Path | None) -> None:

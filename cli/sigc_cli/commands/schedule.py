@@ -36,7 +36,7 @@ def list_(as_json: bool, address: str | None, name: str | None, config: Path | N
 
 
 @command.command("next")
-@click.option("-n", "most", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many fires.")
+@click.option("-n", "most", type=click.IntRange(1, 1000), default=10, show_default=True, help="Number of fires.")
 @JSON
 @which
 def next_(most: int, as_json: bool, address: str | None, name: str | None, config: Path | None) -> None:
@@ -58,29 +58,29 @@ def next_(most: int, as_json: bool, address: str | None, name: str | None, confi
 
 @command.command()
 @click.argument("job", shell_complete=jobs)
-@click.option("--reason", default="", help="Why; it is kept with the decision.")
+@click.option("--reason", default="", help="Reason, kept with the decision.")
 @JSON
 @which
 def enable(job: str, reason: str, as_json: bool, address: str | None, name: str | None, config: Path | None) -> None:
-    """Have JOB fire again."""
+    """Enable JOB: it fires again."""
     _switch("enable", job, reason, as_json, (config, address, name))
 
 
 @command.command()
 @click.argument("job", shell_complete=jobs)
-@click.option("--reason", default="", help="Why; it is kept with the decision.")
+@click.option("--reason", default="", help="Reason, kept with the decision.")
 @JSON
 @which
 def disable(job: str, reason: str, as_json: bool, address: str | None, name: str | None, config: Path | None) -> None:
-    """Have JOB fire no more, until it is enabled."""
+    """Disable JOB: it does not fire until it is enabled."""
     _switch("disable", job, reason, as_json, (config, address, name))
 
 
 @command.command()
 @click.argument("job", shell_complete=jobs)
 @click.option("--dry-run", is_flag=True, help="Compute, trade nothing.")
-@click.option("--force", is_flag=True, help="Though it is paused, or its session was traded; with --reason.")
-@click.option("--reason", default="", help="Why it is forced.")
+@click.option("--force", is_flag=True, help="Run even if paused or traded already; needs --reason.")
+@click.option("--reason", default="", help="Reason for --force.")
 @JSON
 @which
 def run(
@@ -108,7 +108,7 @@ def run(
 
 @command.command()
 @click.argument("job", shell_complete=jobs)
-@click.option("-n", "most", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many fires.")
+@click.option("-n", "most", type=click.IntRange(1, 1000), default=20, show_default=True, help="Number of fires.")
 @JSON
 @which
 def history(job: str, most: int, as_json: bool, address: str | None, name: str | None, config: Path | None) -> None:

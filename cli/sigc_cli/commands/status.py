@@ -1,4 +1,4 @@
-"""`sigc status`: how the daemon and its strategies are."""
+"""`sigc status`: the state of the daemon and its strategies."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from sigc_cli.options import JSON
 _WATCH_EVERY_S = 2.0
 
 
-@click.command(short_help="Print how the daemon and its strategies are.")
-@click.option("--detailed", is_flag=True, help="Workers, cache, queue, connections, checks, versions too.")
-@click.option("--watch", is_flag=True, help="Print it again every two seconds, until interrupted.")
+@click.command(short_help="Print the state of the daemon and its strategies.")
+@click.option("--detailed", is_flag=True, help="Show workers, cache, queue, connections, checks, versions too.")
+@click.option("--watch", is_flag=True, help="Refresh every two seconds, until interrupted.")
 @JSON
 @which
 def command(
     detailed: bool, watch: bool, as_json: bool, address: str | None, name: str | None, config: Path | None
 ) -> None:
-    """Print how the daemon and its strategies are."""
+    """Print the state of the daemon and its strategies."""
     from sigc.rpc.messages.status import StatusReply
     from sigc_cli.text.daemon_text import status_block
 

@@ -11,8 +11,8 @@ from sigc_cli.options import JSON
 
 
 @click.command(short_help="Stop the daemon.")
-@click.option("--force", is_flag=True, help="At once; runs that are cut off are resolved at the next start.")
-@click.option("--timeout", type=click.FloatRange(0, 86_400), metavar="S", help="How long runs may take to finish.")
+@click.option("--force", is_flag=True, help="Stop at once; interrupted runs are resolved at the next start.")
+@click.option("--timeout", type=click.FloatRange(0, 86_400), metavar="S", help="Seconds that runs may take to finish.")
 @JSON
 @which
 def command(

@@ -1,4 +1,4 @@
-"""`sigc validate FILE`: read a data file as a strategy would, and say what is in it and what was decided of it."""
+"""`sigc validate FILE`: content of a data file, read as a strategy would, and the choices made about its format."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _tell_actions(file: Path, acts: CorporateActions, as_json: bool) -> None:
 
 
 def _begin(read: DataFile) -> str:
-    """The first day on which an as-of source has something, `ever` for what always was."""
+    """Return the first day on which an as-of source has something, `ever` for what always was."""
     import numpy as np
 
     from sigc.data.asof import OPEN

@@ -1,4 +1,4 @@
-"""`sigc watch`: look at a daemon from elsewhere, and tell when it is gone."""
+"""`sigc watch`: watch a daemon from another machine, and alert when it is gone."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import click
 from sigc_cli.daemon_call import which
 
 
-@click.command(short_help="Look at a daemon from elsewhere, and alert when it is gone.")
+@click.command(short_help="Watch a daemon from another machine, and alert when it is gone.")
 @which
-@click.option("--state", type=click.Path(path_type=Path, dir_okay=False), help="Where it keeps what it has told.")
+@click.option("--state", type=click.Path(path_type=Path, dir_okay=False), help="File that remembers sent alerts.")
 @click.option(
     "--every", type=click.FloatRange(0.1, 3600), default=10.0, show_default=True, help="Seconds between looks."
 )
@@ -24,9 +24,9 @@ from sigc_cli.daemon_call import which
     type=click.FloatRange(0, 86_400),
     default=60.0,
     show_default=True,
-    help="Seconds that something must last before it is told; longer than a restart takes.",
+    help="Seconds that a fault must last before an alert; longer than a restart takes.",
 )
-@click.option("--once", is_flag=True, help="Look once; exit 1 when something is wrong.")
+@click.option("--once", is_flag=True, help="Check once; exit 1 when something is wrong.")
 @click.pass_context
 def command(
     ctx: click.Context,

@@ -1,4 +1,4 @@
-"""`sigc why STRATEGY [ASSET] [DATE]`: did it run, and what became of its orders; or what stopped it."""
+"""`sigc why STRATEGY [ASSET] [DATE]`: the course of a session from schedule to orders, or the step that stopped it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def command(
 
 
 def _words(words: tuple[str, ...]) -> tuple[str, date | None]:
-    """The asset and the date among what follows the strategy. Raises a usage error."""
+    """Return the asset and the date among what follows the strategy. Raises a usage error."""
     asset, day = "", None
     for word in words:
         found = _date(word)
@@ -56,7 +56,7 @@ def _words(words: tuple[str, ...]) -> tuple[str, date | None]:
         elif found is None and not asset:
             asset = word
         else:
-            raise click.UsageError(f"'{word}' is one word too many: give at most an asset and a date")
+            raise click.UsageError(f"unexpected argument '{word}': give at most an asset and a date")
     return asset, day
 
 

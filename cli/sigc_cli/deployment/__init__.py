@@ -1,1 +1,1 @@
-"""The files of `conf/`, filled in for one project."""
+"""Files of `conf/`, filled in for one project."""

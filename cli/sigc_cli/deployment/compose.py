@@ -1,4 +1,4 @@
-"""The containers of a project: conf/container with an image of this sigc, and the project's own configuration.
+"""Containers of a project: conf/container with an image of this sigc, and the project's own configuration.
 
 The configuration is the project's sigc.yaml; what is of this machine in it (work dir, PID file, cache, ports, data) is
 overridden by the environment, with the values of conf/container/sigc.yaml.
@@ -50,7 +50,7 @@ def _dockerfile() -> str:
 
 
 def _constraints() -> str:
-    """Return the versions of this environment's packages: what was tried here runs there."""
+    """Return the versions of this environment's packages, so that the container runs the tested ones."""
     found = {one.metadata["Name"]: one.version for one in metadata.distributions()}
     pins = [f"{name}=={version}" for name, version in found.items() if name.lower() != PACKAGE and "+" not in version]
     return "\n".join(sorted(pins, key=str.lower)) + "\n"

@@ -1,4 +1,4 @@
-"""A project's places, as its sigc.yaml has them."""
+"""Paths and ports of a project, from its sigc.yaml."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write files as a whole or not at all."""
+"""Files of a deployment, and their writing: nothing is written if one exists with another text, unless forced."""
 
 from __future__ import annotations
 

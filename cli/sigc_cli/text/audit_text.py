@@ -21,13 +21,13 @@ _COLUMNS = ("seq", "at", "event", "run", "strategy", "portfolio", "who")
 
 
 def entry_data(entry: AuditEntry) -> dict[str, Any]:
-    """A record as it was written, and its digest."""
+    """Return a record as it was written, and its digest."""
     record: dict[str, Any] = json.loads(entry.record)
     return record | {"digest": entry.digest}
 
 
 def entries_text(entries: Iterable[AuditEntry], zone: tzinfo) -> str:
-    """A line a record; empty without any."""
+    """Return a line a record; empty without any."""
     rows = [
         (
             str(e.seq),
@@ -43,7 +43,7 @@ def entries_text(entries: Iterable[AuditEntry], zone: tzinfo) -> str:
 
 
 def entries_json(entries: Iterable[AuditEntry]) -> Iterator[str]:
-    """Records as one JSON list, a part at a time."""
+    """Yield records as one JSON list, a part at a time."""
     before = "["
     for entry in entries:
         yield f"{before}\n  {json.dumps(entry_data(entry), ensure_ascii=False)}"
@@ -52,7 +52,7 @@ def entries_json(entries: Iterable[AuditEntry]) -> Iterator[str]:
 
 
 def entries_lines(entries: Iterable[AuditEntry]) -> Iterator[str]:
-    """Records as a mirror has them: their lines can be verified."""
+    """Yield records as a mirror has them: their lines can be verified."""
     from sigc.store.audit.mirror import line_of
 
     for entry in entries:
@@ -60,7 +60,7 @@ def entries_lines(entries: Iterable[AuditEntry]) -> Iterator[str]:
 
 
 def entries_csv(entries: Iterable[AuditEntry]) -> Iterator[str]:
-    """Records as lines of CSV, the payload as JSON in the last column."""
+    """Yield records as lines of CSV, the payload as JSON in the last column."""
     yield _csv((*_COLUMNS, "payload", "digest"))
     for entry in entries:
         record = json.loads(entry.record)
@@ -77,7 +77,7 @@ def verdict_text(verdict: ChainVerdict, what: str) -> str:
 
 
 def verdict_data(verdict: ChainVerdict, what: str) -> dict[str, Any]:
-    """The same as plain data; bad: the number of the first bad record, null without one."""
+    """Return the verdict as plain data; bad: the number of the first bad record, null without one."""
     return {
         "what": what,
         "whole": verdict.is_whole,
@@ -91,13 +91,13 @@ def verdict_data(verdict: ChainVerdict, what: str) -> dict[str, Any]:
 
 
 def report_data(report: DayReport) -> dict[str, Any]:
-    """A day's account as plain data; money as text, to the digit."""
+    """Return a day's account as plain data; money as text, to the digit."""
     data: dict[str, Any] = json.loads(json.dumps(asdict(report), default=str))
     return data
 
 
 def report_text(report: DayReport, zone: tzinfo) -> str:
-    """A day's account for people."""
+    """Return a day's account for people."""
     numbers = f" ({report.first} to {report.last})" if report.records else ""
     parts = [f"=== Audit Report {report.day} ({report.zone}) ===\nRecords: {report.records:,}{numbers}"]
     if report.runs:

@@ -1,4 +1,4 @@
-"""The checks of a run as people look them up: what each looks at, the setting that is its limit, the policy."""
+"""Checks of a run as text: what each measures, the setting of its limit, its policy."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _POLICIES = {
 
 
 def checks_text() -> dict[str, str]:
-    """Every check by its name: of several parts of a run where they share it."""
+    """Return every check by its name: of several parts of a run where they share it."""
     found: dict[str, list[str]] = {name: [f"{name}, of {text}"] for name, text in _OTHERS.items()}
     for what, checks in (
         ("data", data.CHECKS),

@@ -1,4 +1,4 @@
-"""Replies of the daemon as people read them: the status block, tables of jobs, fires, runs. Imports nothing heavy."""
+"""Replies of the daemon as text: the status block, tables of jobs, fires, runs. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TITLE = "sigc daemon status"
 
 
 def status_block(found: StatusReply) -> str:
-    """The block of `sigc status`."""
+    """Return the block of `sigc status`."""
     running = found.status + (" (paused)" if found.is_paused and found.status == "running" else "")
     lines = [TITLE, "=" * len(TITLE), f"Status: {running}"]
     if found.alerts:
@@ -85,7 +85,7 @@ def progress(run: RunStatus) -> str:
 
 
 def duration(seconds: float) -> str:
-    """An uptime.
+    """Return an uptime.
 
     >>> duration(310_920), duration(3_720), duration(59)
     ('3d 14h 22m', '1h 2m', '59s')
@@ -99,7 +99,7 @@ def duration(seconds: float) -> str:
 
 
 def gigabytes(count: int) -> str:
-    """Bytes with the unit a person would choose.
+    """Return bytes with a suitable unit.
 
     >>> gigabytes(4 << 30), gigabytes(int(1.2 * (1 << 30))), gigabytes(300 << 20)
     ('4 GB', '1.2 GB', '300 MB')
@@ -109,7 +109,7 @@ def gigabytes(count: int) -> str:
 
 
 def moment(at: datetime | None, zone: str) -> str:
-    """An instant on the clocks of `zone`, with the zone; `-` for none.
+    """Return an instant on the clocks of `zone`, with the zone; `-` for none.
 
     >>> from datetime import UTC
     >>> moment(datetime(2024, 1, 15, 14, tzinfo=UTC), "America/New_York")
@@ -130,7 +130,7 @@ def jobs_table(jobs: Sequence[JobStatus], zone: str) -> str:
 
 
 def reload_text(found: ReloadReply) -> str:
-    """`sigc reload`: the differences, and what became of them."""
+    """Return the text of `sigc reload`: the differences, and if they are in force."""
     lines = []
     for change in found.changes:
         values = " -> ".join(text for text in (change.before or "unset", change.after or "unset"))
@@ -142,7 +142,7 @@ def reload_text(found: ReloadReply) -> str:
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Columns of text, the first row a header."""
+    """Return columns of text, the first row a header."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join(lines)

@@ -8,17 +8,18 @@ from sigc.errors import Diagnostic, SigcError
 
 
 def day(text: str) -> str:
-    """An ISO date as given, checked; '' stays ''. Raises E500."""
+    """Return an ISO date as given, checked; '' stays ''. Raises E500."""
     if not text:
         return ""
     try:
         return datetime.date.fromisoformat(text).isoformat()
     except ValueError:
-        raise SigcError(Diagnostic("E500", f"'{text}' is no date", hint="write YYYY-MM-DD")) from None
+        raise SigcError(Diagnostic("E500", f"invalid date '{text}'", hint="write YYYY-MM-DD")) from None
 
 
 def since(text: str, zone: str) -> str:
-    """An instant from a date or time (in `zone` where it names none), or a length of time before now; ISO in UTC.
+    """Return an instant from a date or time (in `zone` where it names none), or a length of time before now; ISO in
+    UTC.
 
     '' stays ''. Raises E500.
     """

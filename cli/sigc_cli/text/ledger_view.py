@@ -25,13 +25,14 @@ _MOST = 40
 
 
 def dump(data: Any) -> str:
-    """Records as JSON."""
+    """Return records as JSON."""
     return json.dumps(plain(data), indent=2, allow_nan=False)
 
 
 def listed(connection: sqlite3.Connection, page: Sequence[PastRun]) -> list[tuple[PastRun, Run | None]]:
-    """A page of runs, each with what the ledger knows of it as a trade or dry run; of one instant the newer revision
-    first."""
+    """Return a page of runs, each with the ledger's facts of a trade or dry run; newest first, then the newer
+    revision.
+    """
     found = [(run, _known(connection, run.id)) for run in page]
     return sorted(found, key=lambda pair: (pair[0].at, pair[1].revision if pair[1] is not None else 0), reverse=True)
 
@@ -45,13 +46,13 @@ def _known(connection: sqlite3.Connection, id: str) -> Run | None:
 
 
 def run_data(run: PastRun, more: Run | None) -> dict[str, Any]:
-    """A run as plain data: what every run has, and the record of a trade or dry run."""
+    """Return a run as plain data: the fields of every run, and the record of a trade or dry run."""
     own: dict[str, Any] = plain(run)
     return own if more is None else own | plain(more)
 
 
 def runs(found: Sequence[PastRun], zone: str) -> str:
-    """Runs as a table, begun on the clocks of a zone."""
+    """Return runs as a table, with start times in a zone."""
     if not found:
         return "no runs"
     rows = [("run", "strategy", "job", "kind", "began", "as of", "session", "outcome", "filled", "message")]
@@ -62,7 +63,7 @@ def runs(found: Sequence[PastRun], zone: str) -> str:
 
 
 def account(found: RunArtifacts, zone: str = "UTC") -> str:
-    """A run, whole."""
+    """Return all about a run."""
     run = found.run
     began = f"began {when(run.started, zone)}" + (f", ended {when(run.finished, zone)}" if run.finished else "")
     lines = [
@@ -80,13 +81,13 @@ def account(found: RunArtifacts, zone: str = "UTC") -> str:
 
 
 def told(found: Finding) -> str:
-    """A finding as text, with the assets that it is about where its own words do not name them."""
+    """Return a finding as text, with its assets where its own words do not name them."""
     unnamed = [asset for asset in found.assets if asset not in found.message]
     return f"{found.check}: {found.message}" + (f" ({named(found.assets)})" if unnamed else "")
 
 
 def orders(found: Sequence[Intent], most: int = _MOST) -> str:
-    """Orders as a table."""
+    """Return orders as a table."""
     if not found:
         return "no orders"
     rows = [("strategy", "session", "asset", "side", "quantity", "price", "state", "filled", "client order id")]
@@ -109,7 +110,7 @@ class BookView:
 
 
 def books_of(connection: sqlite3.Connection, strategy: str = "") -> tuple[BookView, ...]:
-    """Every book, or those of one strategy."""
+    """Return every book, or those of one strategy."""
     return tuple(
         BookView(
             book,
@@ -123,7 +124,7 @@ def books_of(connection: sqlite3.Connection, strategy: str = "") -> tuple[BookVi
 
 
 def books(found: Sequence[BookView]) -> str:
-    """Books as text."""
+    """Return books as text."""
     if not found:
         return "no books: nothing was traded"
     texts = []
@@ -138,7 +139,7 @@ def books(found: Sequence[BookView]) -> str:
 
 
 def _held(position: Position, priced: price_marks.Priced | None) -> tuple[str, str, str, str, str, str]:
-    """A position as a line; one without a price counts at its average price, which is said."""
+    """Return a position as a line; one without a price counts at its average price, and says so."""
     price, day = (str(priced.price), priced.day) if priced is not None else ("none: at its average", "-")
     value = position.quantity * (position.average_price if priced is None else priced.price)
     return (position.asset, str(position.quantity), f"{position.average_price:.4f}", price, day, f"{value:.2f}")
@@ -171,20 +172,20 @@ def _facts(account: RunArtifacts) -> dict[str, str]:
 
 
 def id_of(connection: sqlite3.Connection, id: str) -> str:
-    """The id of a run of any kind, of a trade or dry run by its beginning too. Raises E312."""
+    """Return the id of a run of any kind; a trade or dry run may be given by the beginning of its id. Raises E312."""
     order = jobs.find(connection, id)
     return store_runs.find(connection, id).id if order is None else order.id
 
 
 def records_of(connection: sqlite3.Connection, id: str) -> list[dict[str, Any]]:
-    """The audit records of a run of any kind, in order. Raises E312."""
+    """Return the audit records of a run of any kind, in order. Raises E312."""
     run = id_of(connection, id)
     rows = connection.execute("SELECT record FROM audit WHERE run = ? AND run <> '' ORDER BY seq", (run,))
     return [json.loads(record) for (record,) in rows]
 
 
 def record_line(record: dict[str, Any]) -> str:
-    """An audit record as one line."""
+    """Return an audit record as one line."""
     said = " ".join(f"{k}={_short(v)}" for k, v in record["payload"].items() if v not in ("", None, [], {}))
     at = datetime.fromisoformat(record["at"]).isoformat(timespec="milliseconds")[:23]  # of UTC, as all of the ledger
     return f"{record['seq']:>7} {at}Z {record['event']:<20} {said}"

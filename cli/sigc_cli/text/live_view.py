@@ -1,4 +1,4 @@
-"""A book that is traded as the view that its report draws: from the ledger, the runs' files and the strategy."""
+"""View of a traded book for its report, from the ledger, the runs' files and the strategy."""
 
 from __future__ import annotations
 

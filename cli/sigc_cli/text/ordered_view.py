@@ -1,4 +1,4 @@
-"""Runs that trade nothing, as people read them: scripts, reports, refreshes; how they ended, and what they said."""
+"""Runs that do not trade (scripts, reports, refreshes) as text: their end and their output."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SILENT = "it printed nothing"
 
 @dataclass(frozen=True, slots=True)
 class Ordered:
-    """A run that the daemon was asked for, and that is no trade and no dry run. output: what it said."""
+    """A run of the daemon that is neither a trade nor a dry run. output: its text output."""
 
     id: str
     strategy: str
@@ -43,7 +43,7 @@ class Ordered:
 
 
 def find(connection: sqlite3.Connection, work_dir: Path, id: str) -> Ordered | None:
-    """The run of that id; None for one that is a trade or dry run, or none at all."""
+    """Return the run of that id; None for a trade, a dry run, or an unknown id."""
     order = jobs.find(connection, id)
     if order is None or _is_traded(connection, id):
         return None
@@ -67,7 +67,7 @@ def _output(work_dir: Path, id: str) -> str:
 
 
 def command_of(loaded: LoadedConfig, found: Ordered) -> tuple[str, ...]:
-    """The program of a script's job as it is configured now; none for other kinds, or a job that is gone."""
+    """Return the program of a script's job as configured now; empty for other kinds, or a job that is gone."""
     if found.kind != "script":
         return ()
     return next((job.command for job in configured(loaded).jobs if job.name == found.job), ())

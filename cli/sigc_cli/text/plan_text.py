@@ -1,4 +1,4 @@
-"""A plan as text: stages, what they store, the rows each node needs, and what is stored already."""
+"""A plan as text: stages, the blocks they store, the rows each node needs, and the blocks stored already."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sigc_pipelines.compute import Loaded
 
 
 def plan_text(loaded: Loaded, store: BlockStore) -> str:
-    """The plan of all roots of a strategy."""
+    """Return the plan of all roots of a strategy."""
     plan = make_plan([loaded.strategy], loaded.grid, loaded.strategy.roots)
     frontier = Frontier(plan, store)
     tasks = frontier.ready(1 << 62)

@@ -1,4 +1,4 @@
-"""A backtest and its study as the view that the report draws."""
+"""View of a backtest and its factor analysis for the report."""
 
 from __future__ import annotations
 

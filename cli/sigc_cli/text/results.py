@@ -1,4 +1,4 @@
-"""Write results to files: json, csv, parquet by suffix, without time stamps; and the HTML report."""
+"""Result files: json, csv, parquet by suffix, without time stamps; and the HTML report."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def check_output(path: Path | None) -> None:
     if path is None:
         return
     if path.suffix.lower() not in _SUFFIXES:
-        message = f"can't tell what to write to '{path}'"
+        message = f"unknown format of '{path}'"
         raise SigcError(Diagnostic("E201", message, hint=f"end it in {', '.join(_SUFFIXES)}"))
     if not path.parent.is_dir():
         raise SigcError(Diagnostic("E200", f"there is no folder '{path.parent}' to write '{path.name}' to"))

@@ -1,4 +1,4 @@
-"""A run's account as the view that its page draws."""
+"""View of a run's account for its page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TONES = {Outcome.DONE: "good", Outcome.UNCHANGED: "good", Outcome.OPEN: "open"}
 
 
 def render(account: RunArtifacts) -> str:
-    """The page of a run."""
+    """Return the page of a run."""
     return draw(view(account))
 
 

@@ -1,4 +1,4 @@
-"""The runbook by section: what to do about an alert, for a person who has the command and no checkout."""
+"""The runbook by section, for a person who has the command and no checkout."""
 
 from __future__ import annotations
 

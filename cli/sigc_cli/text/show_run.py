@@ -13,7 +13,7 @@ _MOST = 40
 
 
 def text(ended: Ended) -> str:
-    """A run for people."""
+    """Return a run as text."""
     run = ended.run
     kind = "dry run" if run.key.kind is RunKind.DRY else f"{run.broker} run"
     lines = [
@@ -30,12 +30,12 @@ def text(ended: Ended) -> str:
 
 
 def _is_shown(finding: Finding) -> bool:
-    """Return True for findings that people are told: warnings, errors, and limits that are off."""
+    """Return True for findings that are shown: warnings, errors, and limits that are off."""
     return finding.weight is not Weight.INFO or finding.check == "off"
 
 
 def orders(found: tuple[Intent, ...], most: int = _MOST) -> str:
-    """Orders as a table."""
+    """Return orders as a table."""
     rows = [("asset", "side", "quantity", "price", "value", "state", "filled")]
     for o in found[:most]:
         price = o.reference if o.limit is None else o.limit
@@ -46,12 +46,12 @@ def orders(found: tuple[Intent, ...], most: int = _MOST) -> str:
 
 
 def result(ended: Ended) -> dict[str, Any]:
-    """A run as plain data, with its text."""
+    """Return a run as plain data, with its text."""
     return {**as_data(ended), "text": text(ended)}
 
 
 def as_data(ended: Ended) -> dict[str, Any]:
-    """A run as plain data."""
+    """Return a run as plain data."""
     run = ended.run
     return {
         "id": run.id,
@@ -89,7 +89,7 @@ def as_data(ended: Ended) -> dict[str, Any]:
 
 
 def held(ended: Ended) -> dict[str, float]:
-    """The wanted weights that are not zero, by asset."""
+    """Return the wanted weights that are not zero, by asset."""
     if ended.sight is None:
         return {}
     pairs = zip(ended.sight.names, ended.sight.wanted.tolist(), strict=True)

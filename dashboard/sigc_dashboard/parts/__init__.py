@@ -1,1 +1,1 @@
-"""Pieces that views share: each a function of values to HTML."""
+"""Pieces shared by views: each a function from values to HTML."""

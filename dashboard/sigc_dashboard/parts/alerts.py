@@ -1,4 +1,4 @@
-"""The card of alerts: what is open, who looks at it, and what no channel has taken yet."""
+"""Card of alerts: the open ones, who acknowledged them, and those that no channel has taken yet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Orders, fills and positions as tables: what is on its way, what was done last, what is held."""
+"""Orders, fills and positions as tables."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WAITING = "Waiting for the daemon."
 
 
 def book_of(strategy: str) -> Ask[PositionsReply]:
-    """The ask for a strategy's largest positions."""
+    """Return the ask for a strategy's largest positions."""
     fields = (("strategy", strategy), ("most", _MOST_POSITIONS))
     return Ask("positions/list", PositionsReply, fields, every_s=8.0)
 
@@ -35,7 +35,7 @@ def open_orders(look: Look) -> Html:
 
 
 def latest_fills(look: Look) -> Html:
-    """The newest executions."""
+    """Return the newest executions."""
     found = look.get(FILLS)
     if found is None:
         return nothing(look.refusal(FILLS) or _WAITING)
@@ -78,7 +78,7 @@ def _orders(look: Look, name: str, found: OrdersReply) -> Html:
 
 
 def positions(look: Look) -> Html:
-    """The largest of each book, with what was wanted beside what is held."""
+    """Return the largest positions of each book, wanted beside held."""
     status = look.status
     if status is None:
         return nothing(_WAITING)

@@ -1,4 +1,4 @@
-"""The buttons of controls: what each asks before it acts, and why one is not to be pressed."""
+"""Buttons of controls: the question before each action, and the reason for a disabled one."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _STRONG = frozenset({"run", "halt", "halt_all", "unhalt", "unhalt_all", "cancel"
 
 
 def button(look: Look, action: str, name: str, role: Role, *, id: str = "") -> Html:
-    """A control about a thing. name: what the person is asked to type. id: of a run or an alert."""
+    """Return a control for a thing. name: the text that the person must type. id: of a run or an alert."""
     label, title, words = TEXTS[action]
     may = look.may(role)
     return tag(

@@ -1,4 +1,4 @@
-"""The DAG of a plan as a drawing: layers from the sources down, the time of each node, which of them are stored.
+"""Drawing of a plan's DAG: layers from the sources down, the time of each node, and which nodes are stored.
 
 Layers are longest paths; within a layer nodes stand where those above them stand, so that few lines cross. Pure: the
 same plan is the same drawing. Colours are classes of `page.css`; the table beside it says the same in words.
@@ -24,7 +24,8 @@ _SWEEPS = 6
 
 @dataclass(frozen=True, slots=True)
 class GraphLayout:
-    """rows: the nodes by layer, each from left to right. ways: of each edge, what it passes from end to end.
+    """Layout of a graph. rows: the nodes by layer, each from left to right. ways: by edge, the places it passes from
+    end to end.
 
     Where an edge passes a layer it has a place of its own there, with a number beyond those of the nodes.
     """
@@ -55,7 +56,7 @@ def layout(count_: int, edges: Sequence[Sequence[int]]) -> GraphLayout:
 
 
 def _depths(count_: int, pairs: Sequence[tuple[int, int]]) -> dict[int, int]:
-    """The layer of each node: below all it takes; a source just above who takes it first."""
+    """Return the layer of each node: below all its inputs; a source just above its first user."""
     above: dict[int, list[int]] = {node: [] for node in range(count_)}
     below: dict[int, list[int]] = {node: [] for node in range(count_)}
     for before, after in pairs:
@@ -86,7 +87,7 @@ def _untangle(rows: list[list[int]], steps: Sequence[tuple[int, int]]) -> None:
 
 
 def forward(count_: int, edges: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
-    """The edges that lead from an earlier node to a later one: in a plan all do.
+    """Return the edges that lead from an earlier node to a later one: in a plan all of them.
 
     >>> forward(2, [(0, 1), (1, 0), (0, 5)])
     [(0, 1)]
@@ -100,7 +101,7 @@ def _middle(near: Sequence[int], place: Mapping[int, float], own: float) -> floa
 
 
 def drawing(plan: PlanLine) -> Html:
-    """The DAG; nothing where it is too large to be read."""
+    """Return the DAG as a drawing; '' where it is too large to read."""
     if not plan.nodes or len(plan.nodes) > MOST_DRAWN:
         return Html("")
     found = layout(len(plan.nodes), plan.edges)
@@ -169,7 +170,7 @@ def said(node: PlanNode) -> str:
 
 
 def milliseconds(seconds: float) -> str:
-    """A short time.
+    """Return a short time as text.
 
     >>> milliseconds(0.00004), milliseconds(0.0123), milliseconds(2.5)
     ('0.04 ms', '12.3 ms', '2.50 s')
@@ -184,7 +185,7 @@ def _cut(text: str, most: int = _LONGEST) -> str:
 
 
 def node_table(plan: PlanLine) -> Html:
-    """The nodes in words, the slowest first."""
+    """Return the nodes in words, the slowest first."""
     order = sorted(range(len(plan.nodes)), key=lambda n: (-(plan.nodes[n].seconds or 0.0), n))
     heads = ("Node", "Name", "Kind", "Line", "Time", "Computed", "Cached")
     rows = [

@@ -18,12 +18,12 @@ def address(where: Where, view: str, what: str = "") -> str:
 
 
 def link(where: Where, view: str, what: str, words: object) -> Html:
-    """A link to a view about a thing."""
+    """Return a link to a view about a thing."""
     return tag("a", words, href=address(where, view, what))
 
 
 def why(where: Where, strategy: str, run: str = "", asset: str = "") -> Html:
-    """A link to why a session went as it did, that of a run, or one asset of it; nothing without a strategy."""
+    """Return a link to the explanation of a session, a run, or one asset of it; '' without a strategy."""
     if not strategy:
         return NONE
     about = f"{asset or run or strategy}"

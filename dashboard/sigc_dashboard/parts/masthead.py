@@ -1,4 +1,4 @@
-"""The line above every view: which daemon, how it is, what it trades with, how old what you see is."""
+"""Line above every view: the daemon, its state, its broker, the age of the data."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def masthead(look: Look) -> Html:
 
 
 def state_of(look: Look) -> str:
-    """The daemon's state in a word."""
+    """Return the daemon's state as a word."""
     status = look.status
     if status is None:
         return "unknown"

@@ -1,4 +1,4 @@
-"""A line the size of a word: how a figure went, drawn as SVG in the text's own colours."""
+"""Sparklines: a line the size of a word, as SVG in the text's own colours."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _WIDTH, _HEIGHT, _MARGIN = 120, 28, 2
 
 
 def spark(values: Sequence[float], words: str) -> Html:
-    """The values from left to right, the last with a dot. words: the same for those who do not see it.
+    """Return the values from left to right, the last with a dot. words: the same as text for screen readers.
 
     >>> spark([1.0], "NAV"), "polyline" in spark([1.0, 2.0], "NAV")
     ('', True)

@@ -1,4 +1,4 @@
-"""Tiles, bars, badges: what the eye takes in first. A colour never stands without its word."""
+"""Tiles, bars, badges, tables. A colour never stands without its word."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _WARN = frozenset(
 
 
 def tone(word: str) -> str:
-    """The tone of a state: good, bad, warn, or plain.
+    """Return the tone of a state: good, bad, warn, or plain.
 
     >>> tone("done"), tone("Failed"), tone("paused"), tone("never run"), tone("failed: no data")
     ('good', 'bad', 'warn', 'plain', 'bad')
@@ -60,7 +60,7 @@ def tone(word: str) -> str:
 
 
 def badge(word: str, of: str = "", title: str = "") -> Html:
-    """A state, as a dot of its tone and its word."""
+    """Return a state as a dot in its tone and its word."""
     return tag("span", word, class_=f"badge {of or tone(word)}", title=title or None)
 
 
@@ -71,7 +71,7 @@ def fills(filled: str) -> Html:
 
 
 def tile(label: str, value: object, *, more: object = NONE, bar: float | None = None, tone: str = "") -> Html:
-    """A figure with its label. bar: how full something is, in percent."""
+    """Return a number with its label. bar: fill level in percent."""
     gauge = NONE if bar is None else meter(label, bar)
     below = tag("small", more) if more else NONE
     return tag("div", tag("span", label), tag("b", value), below, gauge, class_=f"tile {tone}".strip())
@@ -84,13 +84,13 @@ def meter(label: str, full: float) -> Html:
 
 
 def tiles(found: Iterable[Html]) -> Html:
-    """Tiles beside one another."""
+    """Return tiles beside one another."""
     return tag("div", *found, class_="tiles")
 
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """A row of a table. key: what it is known by from one push to the next. The first cell is the row's head."""
+    """A row of a table. key: identifies the row from one push to the next. The first cell is the row's head."""
 
     key: str
     cells: tuple[object, ...]
@@ -99,7 +99,7 @@ class TableRow:
 def table(
     name: str, heads: Sequence[str], rows: Iterable[TableRow], numbers: Iterable[int] = (), *, has_cards: bool = False
 ) -> Html:
-    """A table that scrolls inside itself. name: for those who do not see it. numbers: columns that hold them.
+    """Return a table that scrolls inside itself. name: for screen readers. numbers: columns of numbers.
 
     has_cards: on a narrow screen each row is a card with its labels, so that its controls are in reach.
     """

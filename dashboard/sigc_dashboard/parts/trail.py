@@ -1,4 +1,4 @@
-"""Plots of the last hour, from the daemon's own trace of itself."""
+"""Plots of the last hour, from the daemon's own activity samples."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ def processor_plot(after: str, width: int = 6) -> Plot:
 
 
 def blocks_plot(after: str, width: int = 6) -> Plot:
-    """Blocks a minute: computed, and found in the cache."""
+    """Return the plot of blocks per minute: computed, and found in the cache."""
     lines = {"computed": OTHER, "from the cache": UP}
     return _plot("blocks", "Blocks a minute, last hour", lines, "0", blocks, after, "Blocks a minute, last hour", width)
 
 
 def memory(trace: TraceReply) -> Columns:
-    """In MB."""
+    """Return memory in MB."""
     return {"memory": [count / (1 << 20) for count in trace.memory_bytes]}
 
 
 def processor(trace: TraceReply) -> Columns:
-    """As a fraction."""
+    """Return processor use as a fraction."""
     return {"processor": [pct / 100 for pct in trace.cpu_pct]}
 
 
 def blocks(trace: TraceReply) -> Columns:
-    """A minute, between each two points; 0 at the first."""
+    """Return blocks per minute between each two points; 0 at the first."""
     return {"computed": rates(trace.at, trace.computed), "from the cache": rates(trace.at, trace.cached)}
 
 

@@ -1,4 +1,4 @@
-"""The stages of a run as a waterfall: when each began and how long it took, as bars, and in words beside them."""
+"""Stages of a run as a waterfall: start and duration as bars, with words beside them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def spans(stages: Sequence[StageLine], now: datetime) -> list[tuple[float, float
 
 
 def waterfall(stages: Sequence[StageLine], now: datetime | None = None) -> Html:
-    """A row a stage."""
+    """Return the stages of a run, one row each."""
     found = spans(stages, now or datetime.now(UTC))
     rows = [
         tag(

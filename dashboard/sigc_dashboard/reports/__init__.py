@@ -1,1 +1,1 @@
-"""Reports: of a backtest, of a run, of a book that is traded."""
+"""Reports of a backtest, of a run, of a traded book."""

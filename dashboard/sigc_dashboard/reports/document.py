@@ -1,4 +1,4 @@
-"""The HTML that all reports share: one self-contained file, its head, tiles, findings, tables, months.
+"""HTML shared by all reports: one self-contained file, its head, tiles, findings, tables, months.
 
 Scripts are inline, nothing is fetched, there is no time stamp. Text of users is escaped.
 """
@@ -17,7 +17,7 @@ _FULL_MONTH, _FULL_YEAR = 0.06, 0.2  # returns that are drawn in full colour
 
 
 def document(kind: str, title: str, subtitle: str, body: Iterable[Html], plots: Mapping[str, Any] | None = None) -> str:
-    """A report as text. plots: by the id of the element that each stands in; made by `figure`."""
+    """Return a report as text. plots: by the id of the element that holds it; made by `figure`."""
     script, resources = NONE, NONE
     if plots:
         from bokeh.embed import components
@@ -41,7 +41,7 @@ def document(kind: str, title: str, subtitle: str, body: Iterable[Html], plots: 
 
 
 def figure(name: str, title: str, words: str, *, half: bool = False) -> Html:
-    """The place of a plot. words: the plot for those who do not see it."""
+    """Return the place of a plot. words: the plot as text for screen readers."""
     place = tag("div", Html(f"\0{name}\0"), role="img", aria_label=words, class_="plot")
     return tag("section", tag("h2", title), place, class_="half" if half else None)
 
@@ -53,7 +53,7 @@ def _filled(text: str, divs: Mapping[str, str]) -> str:
 
 
 def section(title: str, *inner: object) -> Html:
-    """A piece with its heading."""
+    """Return a piece with its heading."""
     return tag("section", tag("h2", title), *inner)
 
 
@@ -64,24 +64,24 @@ def findings(found: Rows) -> Html:
 
 
 def tiles(found: Sequence[tuple[str, str, float]]) -> Html:
-    """Figures: label, text, and whose sign is its tone."""
+    """Return tiles of label and text; the sign of the third value gives the tone."""
     cells = [tag("div", tag("span", a), tag("b", b, class_=tone(sign)), class_="tile") for a, b, sign in found]
     return tag("div", *cells, class_="tiles four" if len(cells) % 4 == 0 else "tiles")
 
 
 def tone(value: float) -> str:
-    """The class of a gain or a loss."""
+    """Return the CSS class of a gain or a loss."""
     return "up" if value > 0 else "down" if value < 0 else ""
 
 
 def facts(name: str, rows: Rows) -> Html:
-    """Two columns: what, and how much. name: for those who do not see it."""
+    """Return a table of two columns, name and value. name: for screen readers."""
     body = [tag("tr", tag("th", a, scope="row"), tag("td", b)) for a, b in rows]
     return tag("div", tag("table", tag("caption", name), *body, class_="facts"), class_="wide")
 
 
 def grid(name: str, heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: Iterable[int] = ()) -> Html:
-    """A table. numbers: columns that hold them."""
+    """Return a table. numbers: columns of numbers."""
     right = frozenset(numbers)
     top = [tag("th", head, scope="col", class_="num" if n in right else None) for n, head in enumerate(heads)]
     body = [
@@ -93,7 +93,7 @@ def grid(name: str, heads: Sequence[str], rows: Iterable[Sequence[str]], numbers
 
 
 def months(by_month: Mapping[str, float], by_year: Mapping[str, float]) -> Html:
-    """The heat map of monthly returns, in percent. by_month: `YYYY-MM`."""
+    """Return the heat map of monthly returns, in percent. by_month: `YYYY-MM`."""
     heads = [tag("th", name, scope="col") for name in ("", *MONTHS, "Year")]
     rows = []
     for year, whole in by_year.items():

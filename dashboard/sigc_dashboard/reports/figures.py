@@ -1,4 +1,4 @@
-"""The plots of a report, each one function from a result to a Bokeh figure.
+"""Plots of a report, each one function from a result to a Bokeh figure.
 
 Colours are readable on light and on dark paper; figures have no background of their own.
 """
@@ -36,7 +36,7 @@ HALF = frozenset({"quantiles", "decay"})  # beside one another
 
 
 def words(name: str, view: BacktestView) -> str:
-    """A plot for those who do not see it."""
+    """Return the text of a plot for screen readers."""
     title = TITLES[name]
     if not len(view.dates):
         return title
@@ -55,7 +55,7 @@ def words(name: str, view: BacktestView) -> str:
 
 
 def all_of(view: BacktestView) -> dict[str, Any]:
-    """Every figure by the name it has in `TITLES`."""
+    """Return every figure by its name in `TITLES`."""
     dates = view.dates.astype("datetime64[ms]")
     money = {"strategy": (view.equity, MAIN)}
     if view.benchmark is not None:
@@ -75,7 +75,7 @@ def all_of(view: BacktestView) -> dict[str, Any]:
 
 
 def plot_of(height: int = 220, **options: Any) -> Any:
-    """A plot without anything in it, in the look of all."""
+    """Return an empty plot in the common look."""
     plot: Any = figure(
         height=height,
         sizing_mode="stretch_width",
@@ -113,7 +113,7 @@ def _lines(dates: Any, series: Mapping[str, tuple[Any, str]], number: str, *, ze
 
 
 def legend_of(plot: Any, wanted: bool) -> None:
-    """The legend in the look of all, or none."""
+    """Put the legend above the plot in the common look, or hide it."""
     plot.legend.visible = wanted
     if wanted and plot.legend[0] in plot.center:  # above what is drawn, never over it
         plot.add_layout(plot.legend[0], "above")
@@ -135,7 +135,7 @@ def _drawdown(view: BacktestView, dates: Any) -> Any:
 
 
 def _whole(plot: Any) -> Any:
-    """With an axis of whole numbers."""
+    """Restrict the y axis of a plot to whole numbers."""
     plot.yaxis.ticker.min_interval = 1
     return plot
 

@@ -1,4 +1,4 @@
-"""The HTML report of a book that is traded: what it has earned, at what cost, holding what, how good its signals were.
+"""HTML report of a traded book: its returns, its costs, its positions, the quality of its signals.
 
 `track_figures` draws; `document` is what all reports share; `sigc_cli.text.live_view` fills it from the ledger.
 """
@@ -48,7 +48,7 @@ class _Sheet:
 
 
 def render(view: LiveView) -> str:
-    """The page as text."""
+    """Return the page as text."""
     nav, sheet = view.nav, _Sheet()
     told = nav.figures
     sheet.pieces += [findings(view.findings), tiles(_tiles(view))]
@@ -131,7 +131,7 @@ def _signals(view: LiveView, sheet: _Sheet) -> None:
 
 
 def figures(nav: NavReply) -> Rows:
-    """A track in words and numbers."""
+    """Return the metrics of a track as text and numbers."""
     told, totals = nav.figures, nav.totals
     recovered = told.recovery or "not recovered"
     fall = ((", ".join([told.peak or "the start", told.trough, recovered])),) if told.trough else ()

@@ -1,4 +1,4 @@
-"""The HTML report of a backtest: one self-contained file, summary first, then plots, then what it was made of.
+"""HTML report of a backtest: one self-contained file, summary first, then plots, then the inputs.
 
 `figures.py` draws; `view.py` says what is drawn; `document.py` is what all reports share.
 """
@@ -12,7 +12,7 @@ from sigc_dashboard.reports.view import BacktestView
 
 
 def render(view: BacktestView) -> str:
-    """The page as text."""
+    """Return the page as text."""
     plots = figures.all_of(view)
     drawn = [figure(n, figures.TITLES[n], figures.words(n, view), half=n in figures.HALF) for n in plots]
     steps = section("From weights to orders", facts("From weights to orders", view.steps)) if view.steps else NONE

@@ -1,4 +1,4 @@
-"""The page of one run: its verdict, stages with what they found, weights, orders, fills. One self-contained file."""
+"""Page of one run: its outcome, stages with their findings, weights, orders, fills. One self-contained file."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class RunView:
 
 
 def render(view: RunView) -> str:
-    """The page as text."""
+    """Return the page as text."""
     tiles = "".join(f'<div class="tile"><span>{escape(a)}</span><b>{escape(b)}</b></div>' for a, b in view.tiles)
     found = "".join(f"<li><b>{escape(a)}</b> {escape(b)}</li>" for a, b in view.findings)
     facts = "".join(f"<tr><th>{escape(a)}</th><td>{escape(b)}</td></tr>" for a, b in view.made_of)

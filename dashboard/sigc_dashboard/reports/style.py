@@ -1,4 +1,4 @@
-"""The look that reports share: colours as variables, light and dark after the system, no external font."""
+"""Look shared by reports: colours as variables, light and dark after the system, no external font."""
 
 CSS = """
 :root { --ink:#1b2530; --soft:#5d6b78; --line:#d9e0e6; --paper:#ffffff; --sheet:#f4f6f8; --up:#12805c; --down:#c0392b;

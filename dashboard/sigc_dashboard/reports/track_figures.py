@@ -1,4 +1,4 @@
-"""The plots of a book that is traded, shared by the strategy view and the live report: each draws columns of a source.
+"""Plots of a traded book, shared by the strategy view and the live report: each draws columns of a source.
 
 The columns of a track are `TRACK`, of signals over time `SIGNAL`, of the fifths `FIFTHS`; `x` is in milliseconds since
 1970. Returns, exposures and shares are fractions. Missing numbers are NaN.
@@ -26,12 +26,12 @@ def source(columns: Mapping[str, Any]) -> Any:
 
 
 def empty(columns: Sequence[str]) -> Any:
-    """A source that is filled later."""
+    """Return a source that is filled later."""
     return ColumnDataSource({name: [] for name in columns})
 
 
 def tone(value: float) -> str:
-    """The colour of a gain or a loss."""
+    """Return the colour of a gain or a loss."""
     return UP if value >= 0 else DOWN
 
 
@@ -49,19 +49,19 @@ def drawdown(columns: Any) -> Any:
 
 
 def daily(columns: Any) -> Any:
-    """Returns by session, a bar each."""
+    """Plot returns by session, a bar each."""
     plot = plot_of(180, x_axis_type="datetime")
     bars = plot.vbar("x", _DAY_MS * 0.8, "daily", source=columns, color="colour", line_color=None)
     return _zero(_told(plot, {"return": bars}, "0.00%", "top"))
 
 
 def rolling_sharpe(columns: Any) -> Any:
-    """The Sharpe ratio of the last sessions."""
+    """Plot the Sharpe ratio of the last sessions."""
     return _zero(_time(columns, {"sharpe": ("Sharpe", MAIN)}, "0.0"))
 
 
 def exposure(columns: Any) -> Any:
-    """Gross and net, as shares of NAV."""
+    """Plot gross and net exposure, as shares of NAV."""
     return _zero(_time(columns, {"gross": ("gross", MAIN), "net": ("net", OTHER)}, "0%"))
 
 
@@ -73,7 +73,7 @@ def turnover(columns: Any) -> Any:
 
 
 def costs(columns: Any) -> Any:
-    """Commission and slippage, cumulated, in money."""
+    """Plot commission and slippage, cumulated, in money."""
     lines = {"commission": ("commission", MAIN), "slippage": ("slippage against the sizing price", DOWN)}
     return _time(columns, lines, "0,0")
 
@@ -91,14 +91,14 @@ def spread(columns: Any) -> Any:
 
 
 def coverage(columns: Any) -> Any:
-    """The share of assets with a price that have a value."""
+    """Plot the share of assets with a price that have a value."""
     plot = _time(columns, {"coverage": ("coverage", UP)}, "0%")
     plot.y_range.start = 0
     return plot
 
 
 def rank_ic(columns: Any) -> Any:
-    """The rank correlation with what followed, session by session, and its running mean."""
+    """Plot the rank correlation with the next return, session by session, and its running mean."""
     plot = plot_of(200, x_axis_type="datetime")
     bars = plot.vbar("x", _DAY_MS * 0.8, "ic", source=columns, color="colour", line_color=None, alpha=0.55)
     line = plot.line("x", "mean_ic", source=columns, color=MAIN, width=2, legend_label="mean of the last 20")
@@ -114,7 +114,7 @@ def slippage(columns: Any) -> Any:
 
 
 def fifths(columns: Any) -> Any:
-    """The mean return that followed in each fifth of the assets, lowest values first."""
+    """Plot the mean next return of each fifth of the assets, lowest values first."""
     plot = plot_of(200, x_range=[str(n) for n in range(1, 6)])
     bars = plot.vbar("fifth", 0.6, "mean", source=columns, color="colour", line_color=None)
     plot.xgrid.grid_line_color = None
@@ -135,7 +135,7 @@ def _time(columns: Any, lines: Mapping[str, tuple[str, str]], number: str, heigh
 
 
 def _told(plot: Any, drawn: Mapping[str, Any], number: str, field: str = "y") -> Any:
-    """With what the pointer tells, and the numbers of the axis."""
+    """Add the hover tool and the number format of the axis."""
     for name, renderer in drawn.items():
         column = getattr(renderer.glyph, field if field in type(renderer.glyph).properties() else "y")
         column = column if isinstance(column, str) else column.field

@@ -1,1 +1,1 @@
-"""The page's server: routes, who may come in, who is logged in, what a person can do."""
+"""Server of the page: routes, admission, logins, controls."""

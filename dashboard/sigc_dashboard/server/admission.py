@@ -32,7 +32,9 @@ class RequestHead:
 
 @dataclass(frozen=True, slots=True)
 class RequestGate:
-    """names: of the views. origins: more that the page is reached by, such as https://sigc.example.com."""
+    """Admission of requests. names: of the views. origins: further origins of the page, such as
+    https://sigc.example.com.
+    """
 
     access: Access
     origins: frozenset[str]
@@ -40,13 +42,13 @@ class RequestGate:
 
     @classmethod
     def of(cls, host: str, origins: Iterable[str], names: Iterable[str]) -> RequestGate:
-        """For a page that listens on `host`."""
+        """Return the gate of a page that listens on `host`."""
         more = frozenset(origin.lower().rstrip("/") for origin in origins)
         hosts = hosts_of(host, (urlsplit(origin).hostname or "" for origin in more))
         return cls(Access((), hosts), more, frozenset(names))
 
     def refusal(self, asked: RequestHead) -> tuple[int, str] | None:
-        """Status and words for what may not come in, None for what may."""
+        """Return status and words of a refusal, None for a request that may come in."""
         host = asked.headers.get("host", "")
         if not self.access.is_host(host):
             return 403, "the Host header does not name this page (daemon.dashboard.origins)"

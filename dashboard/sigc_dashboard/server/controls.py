@@ -49,7 +49,7 @@ class ControlRequest:
 
 @dataclass(frozen=True, slots=True)
 class ControlAction:
-    """A verb, the least role, its fields, what is said when it is done. about: strategy, daemon, job, run or alert."""
+    """A verb, the least role, its fields, the words on success. about: strategy, daemon, job, run or alert."""
 
     verb: str
     role: Role
@@ -128,10 +128,10 @@ ACTIONS: Mapping[str, ControlAction] = MappingProxyType(
 
 
 class Do(RequestHandler):
-    """Takes what a person wants done. The gate has judged the origin."""
+    """Handler of control actions. Admission has checked the origin."""
 
     async def post(self) -> None:
-        """Do it, and say how that went: {"ok": ..., "message": ...}."""
+        """Carry out an action. Answer with {"ok": ..., "message": ...}."""
         page: Page = self.application.page  # type: ignore[attr-defined]
         status, said = await self._answer(page)
         self.set_status(status)
@@ -176,7 +176,7 @@ def refusal(wanted: ControlRequest, held: Pass) -> tuple[int, str] | None:
 
 
 def perform(wanted: ControlRequest, place: Place, token: str, who: str) -> tuple[int, str]:
-    """Ask the daemon; status and words. In a thread."""
+    """Call the daemon's verb. Return status and words. Runs in a thread."""
     action, found = ACTIONS[wanted.do], place.target()
     try:
         with Client(Target(found.address, token, found.tls), _PATIENCE_S, who=who) as client:

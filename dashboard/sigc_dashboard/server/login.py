@@ -1,4 +1,4 @@
-"""The way in: a form that takes a token, which the page proves at the daemon; and the way out.
+"""Login and logout: a form takes a token, which the page verifies at the daemon.
 
 The token stays in this process (`sessions`); the browser has a signed cookie, HttpOnly and SameSite=Strict. Ten wrong
 tokens a minute from one address, then 429: the daemon counts for itself too.
@@ -87,10 +87,10 @@ class _Door(RequestHandler):
 
 
 class Login(_Door):
-    """The form, and what it sends."""
+    """The login form and its handler."""
 
     def get(self) -> None:
-        """The form; for who is logged in there already, the way on."""
+        """Answer with the form, or with a redirect for a person who is logged in there already."""
         daemon, person = self.get_query_argument("daemon", ""), self.person()
         if person is not None and daemon in person.passes:
             self.redirect(self._next(daemon))
@@ -98,7 +98,7 @@ class Login(_Door):
             self._form(daemon, "")
 
     async def post(self) -> None:
-        """Prove the token; to where the person wanted to go."""
+        """Verify the token, and redirect to the page that the person wanted."""
         daemon, user = self.get_body_argument("daemon", ""), self.get_body_argument("user", "").strip()[:80]
         token = self.get_body_argument("token", "", strip=True)[:_LONGEST]
         place = self.page.daemons().get(daemon)
@@ -119,7 +119,7 @@ class Login(_Door):
             self._form(daemon, why, status)
 
     async def _prove(self, place: Place, token: str, user: str) -> Pass | tuple[int, str]:
-        """A pass, or status and words for why there is none."""
+        """Return a pass, or status and words of the refusal."""
         if not token.isascii() or not token.isprintable() or not token:
             return 401, "The token is wrong."
         try:
@@ -150,10 +150,10 @@ class Login(_Door):
 
 
 class Logout(_Door):
-    """The way out, of every daemon."""
+    """Logout from every daemon."""
 
     def post(self) -> None:
-        """Forget the person, and their tokens."""
+        """Forget the person and their tokens."""
         person = self.person()
         if person is not None:
             self.page.sessions.log_out(person.id)

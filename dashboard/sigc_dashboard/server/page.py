@@ -1,4 +1,4 @@
-"""The page as a whole: its daemons, their feeds, who is logged in, and the tabs that are open. One loop, but the feeds.
+"""State of the page: its daemons, their feeds, the logins, the open tabs. All in one loop, except the feeds.
 
     feed (a thread) --snapshot--> publish --> every tab of that daemon pushes what changed
 
@@ -36,7 +36,7 @@ class Visit:
 
 @dataclass(eq=False)
 class Page:
-    """All of it. views: by name. cookie: its name, of this page alone: browsers share cookies among ports of a host."""
+    """The page. views: by name. cookie: its name, of this page alone: browsers share cookies among ports of a host."""
 
     places: Places
     sessions: Sessions
@@ -50,7 +50,7 @@ class Page:
     _known_at: float = -_PLACES_EVERY_S
 
     def daemons(self) -> Mapping[str, Place]:
-        """The daemons the page shows now."""
+        """Return the daemons that the page shows now."""
         now = time.monotonic()
         if now - self._known_at >= _PLACES_EVERY_S:
             # One that has ended stays while somebody looks at it: that is when it is wanted most.
@@ -60,7 +60,7 @@ class Page:
         return self._known
 
     def feed(self, daemon: str) -> DaemonFeed:
-        """The feed of a daemon, begun by the first who asks."""
+        """Return the feed of a daemon; the first call starts it."""
         found = self._feeds.get(daemon)
         if found is None:
             way = DaemonRoute(
@@ -72,14 +72,14 @@ class Page:
         return found
 
     def frames(self, daemon: str) -> frozenset[str]:
-        """Origins that may be shown in a frame of ours: Dask's own, where the daemon says it is, or may come to be."""
+        """Return the origins that may be shown in a frame: Dask's own, at its present or possible address."""
         found = self.feed(daemon).snapshot.get(DETAILS)
         link = urlsplit(found.detailed.cluster_dashboard) if found is not None and found.detailed is not None else None
         known = {f"{link.scheme}://{link.netloc}"} if link is not None and link.netloc else set()
         return frozenset({*LOOPBACK_FRAMES, *known})
 
     def parts(self, view: View, where: Where, held: Pass, snapshot: Snapshot) -> Sequence[Part]:
-        """The parts of a view, made once a snapshot for all who see the same."""
+        """Return the parts of a view, made once a snapshot for all viewers of the same."""
         key = (view.name, where, str(held.role))
         made = self._made.get(key)
         if made is None or made[0] is not snapshot:
@@ -87,12 +87,12 @@ class Page:
         return made[1]
 
     def opened(self, id: str, tab: Tab) -> None:
-        """A tab is there."""
+        """Register a tab."""
         self.tabs[id] = tab
         self.feed(tab.visit.where.daemon).want(tab.asks)
 
     def closed(self, id: str) -> None:
-        """A tab is gone; nothing refers to what was its own."""
+        """Drop a tab and all references to its objects."""
         tab = self.tabs.pop(id, None)
         if tab is None:
             return
@@ -111,7 +111,7 @@ class Page:
             feed.close()
 
     def _told(self, daemon: str, snapshot: Snapshot) -> None:
-        """In the feed's thread."""
+        """Pass a snapshot on to the tabs; called in the feed's thread."""
         try:
             self.loop.call_soon_threadsafe(self._publish, daemon, snapshot)
         except RuntimeError:

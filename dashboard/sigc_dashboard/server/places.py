@@ -1,4 +1,4 @@
-"""Daemons that the page shows, and the way to each: those that were named, or all that run on this machine."""
+"""Daemons that the page shows, and their addresses: the named ones, or all that run on this machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sigc.rpc.client import DaemonQuery, Target, find_daemon
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A daemon on the page. name: what links and the switcher say. target: where it is now; its token is not ours."""
+    """A daemon on the page. name: in links and the switcher. target: its present address, without a token."""
 
     name: str
     target: Callable[[], Target]
@@ -25,7 +25,7 @@ Places = Callable[[], Mapping[str, Place]]
 
 
 def named(addresses: Sequence[str], ca: Path | None = None) -> Places:
-    """Daemons by address, such as 127.0.0.1:5555 or paper=127.0.0.1:5556."""
+    """Return daemons by address, such as 127.0.0.1:5555 or paper=127.0.0.1:5556."""
     found = {}
     for given in addresses:
         name, is_named, address = given.rpartition("=")
@@ -35,7 +35,7 @@ def named(addresses: Sequence[str], ca: Path | None = None) -> Places:
 
 
 def local() -> Mapping[str, Place]:
-    """Every daemon that runs on this machine now, by name."""
+    """Return every daemon that runs on this machine now, by name."""
     entries = running(runtime_dirs(os.environ, os.getuid()))
     return {entry.name: Place(entry.name, _by_address(entry.address, None)) for entry in entries}
 

@@ -1,4 +1,4 @@
-"""The page's server: Bokeh's, with our gate before it and our handlers beside it.
+"""The page's server: Bokeh's, with our admission before it and our handlers beside it.
 
     /            to the first daemon's overview          /NAME, /NAME/ws     a view, and its Bokeh session
     /login, /logout, /do, /alive                         /assets, /static    ours, and BokehJS
@@ -65,7 +65,7 @@ class Settings:
 
 
 class _Auth(AuthProvider):
-    """Bokeh asks whether somebody is logged in, before a websocket is opened too."""
+    """Bokeh's check of the login, also before a websocket is opened."""
 
     def __init__(self, page: Page) -> None:
         self._page = page
@@ -81,7 +81,7 @@ class _Auth(AuthProvider):
 
 
 class _Server(BokehTornado):
-    """Bokeh's application behind the gate."""
+    """Bokeh's application behind our admission."""
 
     def __init__(self, page: Page, settings: Settings) -> None:
         self.page, self.settings_ = page, settings
@@ -125,7 +125,7 @@ class _Server(BokehTornado):
         return {"*"}
 
     def find_handler(self, request: HTTPServerRequest, **more: Any) -> Any:
-        """The handler of a request, or its refusal."""
+        """Return the handler of a request, or that of its refusal."""
         asked = asked_of(request)
         refused = self.gate.refusal(asked)
         if refused is not None:
@@ -143,7 +143,7 @@ class _Server(BokehTornado):
 
 
 class _Opener(FunctionHandler):
-    """Fills the document of a tab that is opened."""
+    """Handler that fills the document of a new tab."""
 
     def __init__(self, page: Page, view: View) -> None:
         self._page, self._view = page, view
@@ -151,7 +151,7 @@ class _Opener(FunctionHandler):
         super().__init__(self._open)
 
     def process_request(self, request: HTTPServerRequest) -> dict[str, Any]:
-        """Bokeh's token, which the browser sees, carries a word for the visit; who it is stays here."""
+        """Return the fields of Bokeh's token. The browser sees them: they name the visit, not the person."""
         visit, word = visit_of(self._page, request), secrets.token_urlsafe(16)
         if visit is not None:
             self._announced[word] = visit
@@ -174,7 +174,7 @@ class _Opener(FunctionHandler):
 
 
 class _Forget:
-    """Called when a tab is gone."""
+    """Callback for a closed tab."""
 
     def __init__(self, page: Page) -> None:
         self._page = page
@@ -187,7 +187,7 @@ class _ViewPage(SessionHandler):
     """A view: its page, complete and readable before any script runs."""
 
     async def get(self) -> None:
-        """The page, or the way to the login."""
+        """Answer with the page, or redirect to the login."""
         page: Page = self.application.page  # type: ignore[attr-defined]
         found = where_of(page, self.request)
         if found is None:
@@ -211,7 +211,7 @@ class _First(RequestHandler):
     """The first daemon's overview."""
 
     def get(self) -> None:
-        """To it; while none runs, a page that looks again."""
+        """Redirect to the first daemon; while none runs, answer with a page that reloads itself."""
         page: Page = self.application.page  # type: ignore[attr-defined]
         names = sorted(page.daemons())
         if names:
@@ -222,18 +222,18 @@ class _First(RequestHandler):
 
 
 class _Followed(RequestHandler):
-    """Somebody followed a link from elsewhere: their browser comes again from here, and brings its cookie then."""
+    """Answer to a link followed from another site: the browser comes again from this page, then with its cookie."""
 
     def get(self) -> None:
-        """A page that loads itself again."""
+        """Answer with a page that reloads itself."""
         self.write(notice("sigc", "One moment.", again=True, after_s=0))
 
 
 class _Refused(RequestHandler):
-    """Answers requests that are refused."""
+    """Handler of refused requests."""
 
     def initialize(self, status: int, words: str) -> None:
-        """By the gate."""
+        """Take status and words from the gate."""
         self._status, self._words = status, words
 
     def prepare(self) -> None:
@@ -244,7 +244,7 @@ class _Refused(RequestHandler):
 
 
 class _Alive(RequestHandler):
-    """For a browser that has lost us."""
+    """Liveness check of a browser that has lost the connection."""
 
     def get(self) -> None:
         """Answer that the page is alive."""
@@ -255,7 +255,7 @@ class _Asset(RequestHandler):
     """Our own files."""
 
     def get(self, name: str) -> None:
-        """A file of static/, the stylesheet with the look of reports before it."""
+        """Answer with a file of static/; the stylesheet begins with the look of reports."""
         found = asset(name)
         if found is None:
             self.set_status(404)
@@ -270,7 +270,7 @@ class _Asset(RequestHandler):
 
 
 class _Headers(OutputTransform):
-    """Puts our headers on every answer."""
+    """Transform that puts our headers on every answer."""
 
     def __init__(self, request: HTTPServerRequest) -> None:
         self._request = request
@@ -286,7 +286,7 @@ class _Headers(OutputTransform):
 
 
 def asked_of(request: HTTPServerRequest) -> RequestHead:
-    """The head of a request, as the gate reads it."""
+    """Return the head of a request, as the gate reads it."""
     found = {name.lower(): value for name, value in request.headers.items()}
     return RequestHead(request.method or "", request.path or "", found, request.protocol)
 
@@ -337,5 +337,5 @@ async def _serve(places: Places, listening: socket.socket, settings: Settings, r
 
 
 def by_name(views: Iterable[View]) -> Mapping[str, View]:
-    """The views by their routes."""
+    """Return the views by their routes."""
     return {view.name: view for view in views}

@@ -1,4 +1,4 @@
-"""Logins: proven tokens, in this process's memory alone.
+"""Logins: verified tokens, kept in this process's memory only.
 
     log_in -> Pass, its id in a signed cookie -> find(id) at every request -> log_out, or it expires
 
@@ -19,7 +19,7 @@ _MOST_PEOPLE = 1000
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """A token that a daemon has accepted: its name there and its role. user: what the person calls themselves."""
+    """A token that a daemon has accepted: its name there and its role. user: the name that the person gave."""
 
     daemon: str
     token: str = field(repr=False)
@@ -30,7 +30,7 @@ class Pass:
 
 @dataclass(eq=False, slots=True)
 class Person:
-    """Somebody in a browser. until: in seconds of the sessions' clock."""
+    """A logged-in browser. until: in seconds of the sessions' clock."""
 
     id: str
     until: float
@@ -38,7 +38,7 @@ class Person:
 
 
 class Sessions:
-    """Everybody who is logged in. clock: seconds, monotonic."""
+    """All logins. clock: seconds, monotonic."""
 
     def __init__(self, clock: Callable[[], float], lasts_s: float) -> None:
         self._clock, self.lasts_s = clock, lasts_s
@@ -54,7 +54,7 @@ class Sessions:
         return person
 
     def log_in(self, id: str, proven: Pass) -> Person:
-        """Take a pass down, for the person of that id if there is one. The id is new each time: one that somebody
+        """Store a pass, for the person of that id if there is one. The id is new each time: one that somebody
         planted in a browser gets nobody in."""
         before = self.find(id)
         passes = {**(before.passes if before is not None else {}), proven.daemon: proven}
@@ -72,7 +72,7 @@ class Sessions:
             person.passes = {}
 
     def token_of(self, daemon: str) -> str:
-        """A token that somebody who is logged in has for the daemon; '' without one."""
+        """Return the token of a logged-in person for the daemon; '' without one."""
         for id in list(self._people):
             person = self.find(id)
             if person is not None and daemon in person.passes:
@@ -80,7 +80,7 @@ class Sessions:
         return ""
 
     def refuse(self, daemon: str, token: str) -> None:
-        """The daemon does not accept that token any more: whoever has it is logged out of that daemon."""
+        """Log out of a daemon each person whose token it no longer accepts."""
         for person in list(self._people.values()):
             held = person.passes.get(daemon)
             if held is not None and held.token == token:

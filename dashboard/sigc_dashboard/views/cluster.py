@@ -1,4 +1,4 @@
-"""The cluster and the cache: what computes, how fast, and what need not be computed again."""
+"""View of cluster and cache: workers, throughput, and blocks that need no computation."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class ClusterView:
     place = 5
 
     def asks(self, where: Where) -> Sequence[Ask[Any]]:
-        """Status in full, and the last hour."""
+        """Ask for the status in full and the last hour."""
         del where
         return (DETAILS, TRACE, CACHE)
 
     def parts(self, look: Look) -> Sequence[Part]:
-        """Figures, then what they are made of."""
+        """Return the figures, then their details."""
         found = look.get(DETAILS)
         details = found.detailed if found is not None else None
         return (
@@ -41,7 +41,7 @@ class ClusterView:
         )
 
     def plots(self, where: Where) -> Sequence[Plot]:
-        """The last hour."""
+        """Return the plots of the last hour."""
         del where
         return (blocks_plot("figures", 4), memory_plot("figures", 4), processor_plot("figures", 4))
 

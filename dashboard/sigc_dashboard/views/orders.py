@@ -1,4 +1,4 @@
-"""Orders and safety: what is on its way to the broker, what is held, what holds it up; and the controls."""
+"""View of orders and safety: orders in flight, positions, halts and pauses; and the controls."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class OrdersView:
         return (DETAILS, SAFETY, JOBS, OPEN, FILLS)
 
     def follow(self, look: Look) -> Sequence[Ask[Any]]:
-        """The book of each strategy."""
+        """Ask for the book of each strategy."""
         status = look.status
         return [book_of(one.name) for one in status.strategies[:_MOST_BOOKS]] if status is not None else ()
 
     def parts(self, look: Look) -> Sequence[Part]:
-        """The state of trading first."""
+        """Return the state of trading, then books, orders and fills."""
         return (
             Part("trading", "", _trading(look)),
             Part("control", "Controls", _controls(look), 7),

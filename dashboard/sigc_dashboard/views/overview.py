@@ -1,4 +1,4 @@
-"""The overview: whether all is well, in five seconds."""
+"""The overview: shows in five seconds if all is well."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NEXT = Ask("schedule/next", NextReply, (("most", 6),), every_s=10.0)
 
 
 def nav_of(strategy: str) -> Ask[NavReply]:
-    """The ask for a strategy's NAV, as many points as a word has room for."""
+    """Return the ask for a strategy's NAV, with as many points as a sparkline shows."""
     return Ask("history/nav", NavReply, (("strategy", strategy), ("points", 60)), every_s=20.0)
 
 
@@ -35,7 +35,7 @@ class Overview:
     place = 1
 
     def asks(self, where: Where) -> Sequence[Ask[Any]]:
-        """Status in full, the newest runs, the next fires, the open alerts."""
+        """Ask for the status in full, the newest runs, the next fires, the open alerts."""
         del where
         return (DETAILS, RUNS, NEXT, *ASKS)
 
@@ -45,7 +45,7 @@ class Overview:
         return [nav_of(one.name) for one in status.strategies[:_MOST_SPARKS]] if status is not None else ()
 
     def parts(self, look: Look) -> Sequence[Part]:
-        """From the whole to the single run."""
+        """Return the parts, from the whole to the single run."""
         return (
             Part("figures", "", _figures(look)),
             Part("alerts", "Alerts", alerts(look)),
@@ -56,7 +56,7 @@ class Overview:
         )
 
     def plots(self, where: Where) -> Sequence[Plot]:
-        """None: what there is to see here are words and numbers."""
+        """Return no plots: the overview has words and numbers only."""
         del where
         return ()
 

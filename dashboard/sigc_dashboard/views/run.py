@@ -1,4 +1,4 @@
-"""A run: how far it is, its stages, its plan with the time of each node, what was found, ordered, filled and said."""
+"""View of a run: its progress, its stages, its plan with the time of each node, findings, orders, fills, log."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ def detail_of(id: str) -> Ask[DetailReply]:
 
 
 def orders_of(id: str) -> Ask[OrdersReply]:
-    """Its orders."""
+    """Return the ask for a run's orders."""
     return Ask("orders/list", OrdersReply, (("run", id), ("most", 100)), every_s=4.0)
 
 
 def fills_of(id: str) -> Ask[FillsReply]:
-    """Its fills."""
+    """Return the ask for a run's fills."""
     return Ask("fills/list", FillsReply, (("run", id), ("most", 100)), every_s=4.0)
 
 
 def log_of(id: str) -> Ask[LogsReply]:
-    """The last lines it wrote."""
+    """Return the ask for a run's last log lines."""
     return Ask("runs/logs", LogsReply, (("id", id), ("most", _MOST_LINES)), every_s=3.0)
 
 
@@ -51,12 +51,12 @@ class RunPage:
     place = 3
 
     def asks(self, where: Where) -> Sequence[Ask[Any]]:
-        """The run and what belongs to it."""
+        """Ask for the run and its details."""
         id = where.what
         return (DETAILS, detail_of(id), orders_of(id), fills_of(id), log_of(id)) if id else (NEWEST,)
 
     def parts(self, look: Look) -> Sequence[Part]:
-        """From how it is to what it said."""
+        """Return the parts, from the run's state to its output."""
         id = look.where.what
         if not id:
             return (Part("newest", "", _newest(look)),)
@@ -99,12 +99,12 @@ _LAYOUT = (
 
 
 def outcome(run: RunStatus) -> str:
-    """A word for how a run is, or ended."""
+    """Return a word for the state or end of a run."""
     return (run.outcome or run.state).replace("_", " ")
 
 
 def run_table(look: Look, found: Sequence[RunStatus], *, of_one: bool = False) -> Html:
-    """The newest runs as a table, each a link. of_one: all of them are of the strategy that is looked at."""
+    """Return the newest runs as a table of links. of_one: all of them are of one strategy."""
     zone = look.status.zone if look.status is not None else ""
     rows = [
         TableRow(
@@ -361,7 +361,7 @@ def _dask(look: Look, found: DetailReply) -> Html:
 
 
 def link_to_cluster(look: Look) -> Html:
-    """To the view of the cluster."""
+    """Return a link to the cluster view."""
     return tag("a", "Cluster and cache", href=address(look.where, "cluster"))
 
 
@@ -376,7 +376,7 @@ def _log(look: Look) -> Html:
 
 
 def _line(line: str) -> str:
-    """A line of the log: JSON as people read it, anything else as it stands."""
+    """Return a line of the log: JSON as people read it, any other line unchanged."""
     try:
         told = json.loads(line)
     except ValueError:

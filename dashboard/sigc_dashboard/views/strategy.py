@@ -1,4 +1,6 @@
-"""A strategy: what its book has earned and holds, how its signals lie and how well they rank, its newest runs."""
+"""View of a strategy: the returns and positions of its book, its signals and their rank correlation, its newest
+runs.
+"""
 
 from __future__ import annotations
 
@@ -35,12 +37,12 @@ Columns = Mapping[str, Sequence[Any]]
 
 
 def nav_of(strategy: str) -> Ask[NavReply]:
-    """Its book by session."""
+    """Return the ask for a strategy's book by session."""
     return Ask("history/nav", NavReply, (("strategy", strategy), ("points", _POINTS)), every_s=5.0)
 
 
 def signals_of(strategy: str) -> Ask[SignalsReply]:
-    """Its signals, run by run."""
+    """Return the ask for a strategy's signals, run by run."""
     return Ask("signals/history", SignalsReply, (("strategy", strategy), ("most", _DAYS)), every_s=10.0)
 
 
@@ -50,7 +52,7 @@ def positions_of(strategy: str) -> Ask[PositionsReply]:
 
 
 def runs_of(strategy: str) -> Ask[RunsPageReply]:
-    """Its newest runs."""
+    """Return the ask for a strategy's newest runs."""
     return Ask("history/runs", RunsPageReply, (("strategy", strategy), ("most", 10)), every_s=2.0)
 
 
@@ -61,7 +63,7 @@ class StrategyView:
     place = 2
 
     def asks(self, where: Where) -> Sequence[Ask[Any]]:
-        """Its book, its signals, its runs."""
+        """Ask for the book, the signals and the runs."""
         name = where.what
         return (nav_of(name), signals_of(name), positions_of(name), runs_of(name)) if name else ()
 
@@ -80,7 +82,7 @@ class StrategyView:
         )
 
     def plots(self, where: Where) -> Sequence[Plot]:
-        """Of the track after the figures, of the signals after their table."""
+        """Return the plots of the track after the figures, those of the signals after their table."""
         return (*_track_plots(where.what), *_signal_plots(where.what)) if where.what else ()
 
 
@@ -258,7 +260,7 @@ def _signal(name: str, found: SignalsReply) -> TableRow:
 
 
 def _main_signal(found: SignalsReply) -> str:
-    """The signal that is drawn: the first that has a name of its own."""
+    """Return the signal that is drawn: the first that has a name of its own."""
     return next(iter(tracks.signal_names(found.days)), "")
 
 
@@ -348,6 +350,6 @@ def _plot(
 
 
 def _fill(source: Any, columns: Columns) -> None:
-    """Set the columns of a source where they differ: what is the same is not sent again."""
+    """Set the columns of a source where they differ: equal ones are not sent again."""
     if {name: list(values) for name, values in source.data.items()} != columns:
         source.data = dict(columns)

@@ -26,7 +26,7 @@ _TONES: Mapping[str, str] = {
 
 
 def answer_of(where: Where) -> Ask[Explanation] | Ask[AssetAnswer]:
-    """The ask of what a tab is about."""
+    """Return the ask for the explanation that a tab shows."""
     strategy, run, asset = why_parts(where.what)
     fields: tuple[tuple[str, object], ...] = (("strategy", strategy), ("run", run))
     if asset:
@@ -41,11 +41,11 @@ class WhyView:
     place = 6
 
     def asks(self, where: Where) -> Sequence[Ask[Any]]:
-        """The answer."""
+        """Ask for the explanation."""
         return (answer_of(where),) if where.what else ()
 
     def parts(self, look: Look) -> Sequence[Part]:
-        """The verdict, the links or steps, and the text that the command prints."""
+        """Return the verdict, the links or steps, and the text that the command prints."""
         if not look.where.what:
             said = nothing("Choose `why` in a row of runs or orders.")
             return (Part("verdict", "", said), Part("chain", "Chain"), Part("text", "As the command says it"))

@@ -1,1 +1,1 @@
-"""Put the parts of a computation and of trading together, as a configuration says."""
+"""Assembly of computation and trading from a configuration."""

@@ -1,4 +1,4 @@
-"""Put the parts together: config, compiled strategy, cache, engine. The only place that chooses among them."""
+"""Assembly of a computation: config, compiled strategy, cache, engine. The only place that chooses among them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Choices:
 
 
 def configuration(choices: Choices) -> LoadedConfig:
-    """The configuration found for these choices. Raises every error of it at once."""
+    """Return the configuration found for these choices. Raises every error of it at once."""
     from sigc.config.check import load_config
 
     return load_config(choices.config, os.environ, choices.overrides, _examine)
@@ -109,7 +109,7 @@ def workspace(
     held: Mapping[str, MemoryFrame] | None = None,
     kept: MemoryStore | None = None,
 ) -> Iterator[Workspace]:
-    """The store and engine that the config and the choices ask for; what is started ends with the block.
+    """Open the store and engine that the config and the choices name; the block's end stops what it started.
 
     held: sources given from memory, by name. kept: where results stay that the disk does not keep.
     """
@@ -175,7 +175,7 @@ def _may_be_elsewhere(config: Config, choices: Choices) -> bool:
 def _engine(
     config: Config, choices: Choices, store: BlockStore, directory: Path | None, cost_ns: int
 ) -> Iterator[Executor]:
-    """Threads of this process for small work, workers of the configured cluster for the rest."""
+    """Yield an engine: threads of this process for small work, workers of the configured cluster for the rest."""
     from sigc.engine.executors.local import LocalExecutor
 
     pays = choices.engine == "auto" and is_large(cost_ns) and config.cluster.type != "none"

@@ -1,4 +1,4 @@
-"""Put the parts of trading together: the ledger of a work dir, the configured broker, clock, calendar; and recover."""
+"""Assembly of trading: the ledger of a work dir, the configured broker, clock and calendar; and recovery."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def user() -> str:
 
 
 def calendar_of(config: Config, work_dir: Path, now: datetime) -> Calendar:
-    """The configured trading calendar; its table is kept in the work dir."""
+    """Return the configured trading calendar; its table is kept in the work dir."""
     from sigc.calendar.calendar import open_calendar
 
     schedule = config.schedule
@@ -63,7 +63,7 @@ def sign_of(config: Config) -> Sign | None:
 
 
 def clock_of(calendar: Calendar, date: str) -> Clock:
-    """The machine's clock, or one turned to just after the close of an as-of date other than the current one."""
+    """Return the machine's clock, or one set to just after the close of an as-of date other than the current one."""
     from sigc.clock import HandClock, SystemClock
     from sigc_pipelines.live.session import instant_of
 
@@ -112,7 +112,7 @@ def trading(
 
 
 def entry_of(loaded: LoadedConfig, what: str) -> StrategyEntry:
-    """The configured strategy of that name or file, else the file under its own name. Raises E901, E200."""
+    """Return the configured strategy of that name or file, else the file under its own name. Raises E901, E200."""
     from sigc.daemon.configured.configured import configured, instead_of, name_of
     from sigc.daemon.runner import StrategyEntry
 
@@ -129,7 +129,7 @@ def entry_of(loaded: LoadedConfig, what: str) -> StrategyEntry:
 
 
 def with_capital(config: Config, capital: float | None) -> Config:
-    """The settings of one strategy: with its own capital, where it has one."""
+    """Return the settings of one strategy: with its own capital, where it has one."""
     if capital is None:
         return config
     execution = config.execution.model_copy(update={"capital": capital})
@@ -137,7 +137,7 @@ def with_capital(config: Config, capital: float | None) -> Config:
 
 
 def request(strategy: Strategy, name: str, portfolio: str, config: Config, wish: TradeOptions, who: str) -> Request:
-    """A run to be carried out: named, and with the digests of what it is made of."""
+    """Return the request of a run, with an id and the digests of its inputs."""
     from sigc.store.ledger.records import RunKind
     from sigc_pipelines.live.trading import Request
 
@@ -158,7 +158,9 @@ def request(strategy: Strategy, name: str, portfolio: str, config: Config, wish:
 
 
 def digests(strategy: Strategy, config: Config) -> Mapping[str, str]:
-    """Of the strategy (its text and parameters), of the settings that a run depends on, of the code."""
+    """Return the digests of the strategy (text and parameters), of the settings that a run depends on, and of the
+    code.
+    """
     from sigc import __version__
     from sigc.ops import jit
     from sigc.store.audit.chain import canonical

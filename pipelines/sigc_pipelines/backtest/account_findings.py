@@ -15,7 +15,7 @@ _LARGEST_GROSS = 1e6
 
 
 def findings_of(book: BacktestAccounts, names: Sequence[str], dates: Dates) -> tuple[Diagnostic, ...]:
-    """Warnings with assets and dates, bounded in number and length."""
+    """Return warnings with assets and dates, bounded in number and length."""
     is_odd = _beyond(book).any() or book.events or book.undecided or book.ruined >= 0 or book.missing.any()
     days = [str(d) for d in dates.astype("datetime64[D]")] if is_odd else []
     return tuple(Diagnostic("W002", text, severity=Severity.WARNING) for text in _told(book, names, days))
@@ -55,7 +55,7 @@ def _told(book: BacktestAccounts, names: Sequence[str], days: Sequence[str]) -> 
 
 
 def _beyond(book: BacktestAccounts) -> Flags:
-    """Rows whose gross is infinite, or so large that it is a mistake."""
+    """Return the rows whose gross is infinite or absurdly large."""
     with np.errstate(invalid="ignore"):
         found: Flags = ~(book.exposures[0] <= _LARGEST_GROSS)
     return found

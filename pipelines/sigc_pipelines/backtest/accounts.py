@@ -1,16 +1,16 @@
-"""The book of a backtest: wanted weights in, held weights and returns out. Accounting of the language
-reference, section 5.
+"""Accounting of a backtest: wanted weights in, held weights and returns out (language reference, section 5).
 
-Weights are decided at the close of row t, traded then, and earn from row t + 1. The book starts flat.
-Between rebalances target weights are held; with `drift` they move with the returns.
+Weights are decided and traded at the close of row t, and earn from row t + 1. The book starts flat. Between rebalances
+target weights are held; with `drift` they move with the returns.
 
     gross[t]    = sum(held[t-1] * returns[t])
     turnover[t] = sum(|held[t] - before[t]|)      before: held[t-1], drifted where asked
     net[t]      = gross[t] - cost[t]
 
-Where an asset that is held or wanted lacks a price, or no weight is defined on a row that is due, rows are walked one
-by one (`sigc.ops.loops.accounts`): what can't be traded stays, a return over a gap is earned where the price is back,
-what ended leaves. Figures of the plain way tell where that must be (`is_plain`), so plain books do not pay for it.
+If a held or wanted asset lacks a price, or a due row has no defined weight, the book is walked row by row
+(`sigc.ops.loops.accounts`): an untradable asset stays, a return over a gap is earned on the row where the price is
+back, an ended asset leaves. The figures of the plain way show if a walk is needed (`is_plain`), so plain books do not
+pay for it.
 
 Neighbours: `quotes.py` accepts prices, `costs.py` prices the trades, `constraints.py` adjusts a wanted book,
 `performance.py` measures.
@@ -36,9 +36,9 @@ Adjust = Callable[[int, Floats, Floats, Flags], Floats]
 
 @dataclass(frozen=True, slots=True)
 class AssetEvent:
-    """An asset that ended (`is_end`), with its share of the book; or came back after that, with what was booked.
+    """An asset that ended (`is_end`), with its share of the book; or came back after that, with the booked return.
 
-    is_declared: a corporate action says so; else it is presumed for want of prices.
+    is_declared: ended by a corporate action; else presumed from missing prices.
     """
 
     is_end: bool
@@ -48,7 +48,7 @@ class AssetEvent:
     is_declared: bool
 
 
-_ROWS_AT_ONCE = 64
+_ROWS_AT_ONCE = 64  # the opening is mostly found in the first of these chunks
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,8 +57,8 @@ class BacktestAccounts:
     (rows,).
 
     exposures: gross and net, the sums of absolute weights and of weights, (rows,) each. missing: held assets without a
-    price, (rows,) counts. moved: what was traded, where it is not the change of what was held. events: ends of assets.
-    undecided: rows that were due and had no weight defined. ruined: the row on which nothing was left, -1 for none.
+    price, (rows,) counts. moved: trades, where they differ from the change of the held weights. events: ends of assets.
+    undecided: due rows without a defined weight. ruined: the row on which all was lost, -1 for none.
     """
 
     held: Floats
@@ -73,7 +73,7 @@ class BacktestAccounts:
 
     @property
     def trades(self) -> Floats:
-        """(rows, assets) what was traded, as weights."""
+        """Traded weights, (rows, assets)."""
         if self.moved is not None:
             return self.moved
         return np.diff(self.held, axis=0, prepend=np.zeros((1, self.held.shape[1])))
@@ -89,14 +89,15 @@ def keep_book(
 ) -> BacktestAccounts:
     """Hold `wanted` weights (rows, assets; NaN counts as 0 beside defined ones) over `quotes` of that shape.
 
-    due: the rows on which it is traded (rows,), None for all; where nothing can be decided on the first of them, the
-    first row on which it can be is one too. adjust: what constraints leave of a wanted book.
+    due: the rows on which it is traded (rows,), None for all; if nothing can be decided on the first of them, the first
+    row on which it can be is due too. adjust: applies the constraints to a wanted book.
     """
     due = np.ones(len(wanted), bool) if due is None else due
     if not due.all():
         due = _from_the_first(due, wanted, quotes.prices)
     if adjust is not None:
         return _adjusted(wanted, quotes, due, drift, adjust)
+    # Drifting weights depend on the row before, so only an undrifted book can be computed in one go.
     if not drift:
         held = wanted if due.all() else wanted[_last_due(due)]
         book, is_whole = _as_wanted(held, quotes)
@@ -106,10 +107,11 @@ def keep_book(
 
 
 def _from_the_first(due: Due, wanted: Floats, prices: Floats) -> Due:
-    """The due rows, and the first on which anything can be decided: the opening of a book stays due until then."""
+    """Return the due rows, plus the first row on which anything can be decided: a book stays due until it opens."""
     for low in range(int(np.argmax(due)), len(due), _ROWS_AT_ONCE):
         rows = slice(low, low + _ROWS_AT_ONCE)
         defined, priced = wanted[rows] == wanted[rows], prices[rows] == prices[rows]
+        # x == x is False for NaN alone. A row without any price decides too: all of it stays pending.
         ready = (defined & priced).any(axis=1) | (defined.any(axis=1) & ~priced.any(axis=1))
         if ready.any():
             first = low + int(np.argmax(ready))
@@ -121,12 +123,12 @@ def _from_the_first(due: Due, wanted: Floats, prices: Floats) -> Due:
 
 
 def _last_due(due: Due) -> NDArray[np.intp]:
-    """The last row that was due, for each row. The first is due."""
+    """Return the last row that was due, for each row. The first is due."""
     return np.maximum.accumulate(np.where(due, np.arange(len(due)), 0))
 
 
 def _as_wanted(held: Floats, quotes: Quotes) -> tuple[BacktestAccounts, bool]:
-    """The book that holds just what is wanted, and whether that can be."""
+    """Return the book that holds exactly the wanted weights, and True if that is possible."""
     from sigc.ops.loops import books
 
     figures = np.empty((books.FIGURES, len(held)))
@@ -138,20 +140,23 @@ def _as_wanted(held: Floats, quotes: Quotes) -> tuple[BacktestAccounts, bool]:
 
 
 def is_plain(figures: Floats, last: Floats, quotes: Quotes) -> bool:
-    """True where a book of such figures can be held as it is wanted: nothing is held or bought without a price, and no
-    row that follows a book has no weight at all. last: (1, assets) the weights of the last row."""
+    """Return True if a book of such figures can be held as wanted: nothing is held or bought without a price, and each
+    row after the opening has a weight. last: (1, assets) the weights of the last row.
+    """
     from sigc.ops.loops import books
 
     if figures[books.UNPRICED].any() or quotes.ends is not None:
         return False
+    # A book that goes flat on a row with missing weights may be undecided there, not sold: only a walk can tell.
     size = figures[books.GROSS]
     if ((size[1:] == 0.0) & (figures[books.MISSING, 1:] > 0.0) & (size[:-1] > 0.0)).any():
         return False
+    # The last row earns nothing, so the figures do not show a weight without a price there.
     return not (np.isnan(quotes.prices[-1:]) & (np.abs(last) > 0.0)).any()
 
 
 def book_of(held: Floats, figures: Floats) -> BacktestAccounts:
-    """The book of such figures by row (`sigc.ops.loops.books`)."""
+    """Return the book of such figures by row (`sigc.ops.loops.books`)."""
     from sigc.ops.loops import books
 
     exposures = (figures[books.GROSS], figures[books.NET])
@@ -169,7 +174,7 @@ def _walked(wanted: Floats, quotes: Quotes, due: Due, drift: bool) -> BacktestAc
 
 
 def _adjusted(wanted: Floats, quotes: Quotes, due: Due, drift: bool, adjust: Adjust) -> BacktestAccounts:
-    """Row by row, as constraints depend on what is held."""
+    """Return the book of a walk row by row, as constraints depend on the held weights."""
     from sigc.ops.loops import accounts
 
     kept = accounts.room(wanted.shape[1])
@@ -182,12 +187,15 @@ def _adjusted(wanted: Floats, quotes: Quotes, due: Due, drift: bool, adjust: Adj
         todo = accounts.open_row(row, given, bool(due[row]), how, kept, figures)
         asked, tradable = state[accounts.TARGET].copy(), np.isfinite(quotes.prices[row])
         if todo != accounts.NOTHING:
+            # PART: only pending changes are made on this row; all other assets stay as they are.
             if todo == accounts.PART:
                 tradable &= np.isin(state[accounts.PENDING], (accounts.UNDONE, accounts.SCALED))
+            # Positions without a decision stay as they are, and do not use up limits of the others.
             undecided_on = state[accounts.PENDING] == accounts.KEPT
             beside = np.where(undecided_on, 0.0, state[accounts.HELD])
             state[accounts.TARGET] = adjust(row, asked, beside, tradable & ~undecided_on)
         accounts.close_row(row, todo, given[1], state, held, trades, figures)
+        # With nothing stuck, a change that the constraints cut is final; it must not stay pending as "scaled".
         if todo != accounts.NOTHING and not _has_stuck(state, quotes.prices[row]):
             by_limits = tradable & (state[accounts.PENDING] == accounts.SCALED) & (asked == state[accounts.WANT])
             state[accounts.PENDING, by_limits] = 0.0
@@ -222,8 +230,9 @@ def _of_walk(held: Floats, trades: Floats, figures: Floats, events: Floats, unde
 
 
 def targets(wanted: Floats, held: Floats, priced: Flags) -> Floats:
-    """Weights to trade to (assets,), where only `priced` assets can be traded beside what is held; else what is wanted,
-    missing weights as 0."""
+    """Return the weights to trade to (assets,), where only `priced` assets can be traded beside the held ones. With all
+    priced: the wanted weights, missing ones as 0.
+    """
     if priced.all():
         return np.where(np.isnan(wanted), 0.0, wanted)
     from sigc.ops.loops import accounts
@@ -232,10 +241,13 @@ def targets(wanted: Floats, held: Floats, priced: Flags) -> Floats:
 
 
 def until_ruin(book: BacktestAccounts, costs: Floats) -> tuple[BacktestAccounts, Floats]:
-    """The book and its costs, stopped on the row on which nothing is left: it loses all there, and is flat after."""
+    """Return the book and its costs up to the row on which all is lost: the loss is -100 % there, and the book is flat
+    after.
+    """
     gone = np.flatnonzero(book.gross - costs <= -1.0)
     if not len(gone):
         return book, costs
+    # Net is exactly -1 on that row: the loss counts first, costs get what is left of the book.
     row = int(gone[0])
     gross, paid = book.gross.copy(), costs.copy()
     gross[row] = max(-1.0, gross[row])

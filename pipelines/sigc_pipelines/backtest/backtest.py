@@ -1,4 +1,4 @@
-"""The backtest of one portfolio: compute its wanted weights, keep the book, price the trades, measure.
+"""Backtest of one portfolio: compute its wanted weights, keep the book, price the trades, measure.
 
 Accounting: `book.py` (language reference, section 5). Read there first.
 """
@@ -65,12 +65,12 @@ class BacktestRun:
 
 
 def pick(loaded: Loaded, name: str = "") -> Portfolio:
-    """The portfolio of that name of a loaded strategy, see `pick_of`."""
+    """Return the portfolio of that name of a loaded strategy, see `pick_of`."""
     return pick_of(loaded.strategy, name)
 
 
 def pick_of(strategy: Strategy, name: str = "") -> Portfolio:
-    """The portfolio of that name, or the only (first) one. Raises E002 when there is none."""
+    """Return the portfolio of that name, or the only (first) one. Raises E002 when there is none."""
     if not strategy.portfolios:
         message = f"{strategy.path} has no portfolio to backtest"
         raise SigcError(Diagnostic("E002", message, hint="add 'portfolio main:' with 'weights = ...'"))
@@ -134,7 +134,7 @@ class Accounts:
         self._adjust = adjuster(loaded, workspace, portfolio, capital, start, stop)
 
     def book(self, wanted: Floats, low: int = 0, high: int | None = None) -> tuple[BacktestAccounts, Floats]:
-        """The book over the rows [low, high) of the accounts, flat before them, and its costs per row."""
+        """Return the book over the rows [low, high) of the accounts, flat before them, and its costs per row."""
         high = len(self.dates) if high is None else high
         book = keep_book(
             self._decided(wanted)[low:high],
@@ -163,19 +163,20 @@ class Accounts:
         )
 
     def followed(self, figures: Floats, last: Floats) -> tuple[BacktestAccounts, Floats] | None:
-        """The book of figures that were kept, and its costs per row; None where it must be walked. last: the weights of
-        its last row."""
+        """Return the book of stored figures, and its costs per row; None where it must be walked. last: the weights of
+        its last row.
+        """
         if not is_plain(figures, last, self.quotes):
             return None
         book = book_of(np.empty((figures.shape[1], 0)), figures)
         return until_ruin(book, cost_of(self.portfolio.costs, book, self.market))
 
     def first(self, wanted: Floats, portfolio: Portfolio) -> int:
-        """The first row on which a weight of `portfolio` is defined."""
+        """Return the first row on which a weight of `portfolio` is defined."""
         return first_defined(wanted, first_possible(portfolio.weights, self.loaded.grid) - self.start)
 
     def first_followed(self, figures: Floats, portfolio: Portfolio) -> int:
-        """The same of figures that were kept."""
+        """Return the same row as `first`, from stored figures."""
         from sigc.ops.loops import books
 
         possible = first_possible(portfolio.weights, self.loaded.grid) - self.start
@@ -184,7 +185,7 @@ class Accounts:
     def held(
         self, wanted: Floats, *, drift: bool, delay: int = 0, due: Due | None = None, keeps_ended: bool = False
     ) -> BacktestAccounts:
-        """The book over all rows: with or without drift, traded so many rows after it was decided.
+        """Return the book over all rows, with or without drift, traded `delay` rows after the decision.
 
         due: the rows on which it is decided, by default those of the rebalance. keeps_ended: what lacks prices stays.
         """
@@ -200,7 +201,7 @@ class Accounts:
         return until_ruin(book, np.zeros(rows))[0]
 
     def result(self, wanted: Panel, report: RunReport, params: Mapping[str, float] | None = None) -> BacktestRun:
-        """The backtest of `wanted` (rows of the accounts, traded assets)."""
+        """Return the backtest of `wanted` (rows of the accounts, traded assets)."""
         book, costs = self.book(wanted.values)
         net = book.gross - costs
         strategy, periods = self.loaded.strategy, self.loaded.periods
@@ -235,7 +236,7 @@ class Accounts:
 
 
 def shifted(adjust: Adjust | None, rows: int) -> Adjust | None:
-    """The same for a book that begins so many rows later."""
+    """Return the same adjuster for a book that begins so many rows later."""
     if adjust is None or rows == 0:
         return adjust
     return lambda row, wanted, held, tradable: adjust(rows + row, wanted, held, tradable)

@@ -17,7 +17,7 @@ _LOOK_BACK = 64  # rows before the first, at first; more where a price is not fo
 
 
 def benchmark_returns(loaded: Loaded, workspace: Workspace, settings: Backtest, start: int, stop: int) -> Floats | None:
-    """Returns of the benchmark over the rows, 0 on the first; None without a benchmark. Raises E202.
+    """Return the returns of the benchmark over the rows, 0 on the first; None without a benchmark. Raises E202.
 
     A benchmark is a one-column source of that name, else an asset of the traded panel. A return over a gap is in the
     row where the price is back, also where the gap began before `start`.
@@ -39,7 +39,7 @@ def benchmark_returns(loaded: Loaded, workspace: Workspace, settings: Backtest, 
 
 
 def _benchmark(loaded: Loaded, settings: Backtest) -> tuple[str, str]:
-    """The source and the column of the benchmark's levels."""
+    """Return the source and the column of the benchmark's levels."""
     grid, name = loaded.grid, settings.benchmark
     if name in grid.leaves:
         own = grid.leaves[name].source.names
@@ -55,7 +55,7 @@ def _benchmark(loaded: Loaded, settings: Backtest) -> tuple[str, str]:
 
 
 def _levels(loaded: Loaded, workspace: Workspace, of: tuple[str, str], low: int, stop: int) -> Floats:
-    """The accepted levels of the benchmark over rows of the grid."""
+    """Return the accepted levels of the benchmark over rows of the grid."""
 
     source, name = of
     names = loaded.grid.names

@@ -10,11 +10,11 @@
     shares     whole lots; fractions that a split leaves are paid in cash
     costs      commissions, fees, slippage
     orders     denied, cut to a limit, filled in part or not at all
-    rest       what none of these explains
+    rest       the unexplained difference
 
-The first four change the simple accounting, one thing after the other. From sizing on a book of quantities and cash is
-walked row by row (`_walk`) from what the runs decided, again one thing after the other; the last walk trades what was
-filled and pays what was charged, so that it has to come to the NAV of the ledger, and the rest to nothing.
+The first four change the simple accounting, one at a time. From sizing on, a book of quantities and cash is walked row
+by row (`_walk`) from the decisions of the runs, again with one more cause at a time. The last walk trades the fills and
+pays the charges, so it must end at the NAV of the ledger, and the rest must be about 0.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ from sigc_pipelines.live.trading import Ended
 
 Flags = NDArray[np.bool_]
 _HOLDER = BookKey("", "")
-_FINE = Decimal("1e-9")  # a step so small that shares are not whole
-_SAME = 1.0 + 1e-12  # a quantity that is a lot but for float rounding is that lot
+_FINE = Decimal("1e-9")  # lot of a walk with fractional shares
+_SAME = 1.0 + 1e-12  # before truncation to lots: 2.9999999999999996 lots are 3
 _UNDECIDED = frozenset({Outcome.REFUSED, Outcome.FAILED, Outcome.CANCELLED})
 _REINVESTED = frozenset({ActionKind.DIVIDEND, ActionKind.SPINOFF})
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Something that the simple accounting leaves out. effect: on the total return; note: how often, how much."""
+    """An effect that the simple accounting leaves out. effect: on the total return; note: its occasions and amounts."""
 
     name: str
     effect: float
@@ -91,8 +91,9 @@ class _How:
 
 @dataclass(frozen=True, eq=False)
 class ReplayRows:
-    """The rows of a replay, and what happened on them. days: ISO dates; marks: (rows, assets), newest prices in units
-    of the row; priced: where there is one of that very row. lot: quantities are multiples of it."""
+    """The rows of a replay with their trades. days: ISO dates; marks: (rows, assets), newest prices in units of the
+    row; priced: True for a price of exactly that row. lot: quantities are multiples of it.
+    """
 
     days: tuple[str, ...]
     names: tuple[str, ...]
@@ -103,7 +104,7 @@ class ReplayRows:
     lot: float = 1.0
 
     def row(self, session: str) -> int:
-        """The row of a session, the next one where it has none; the number of rows beyond the last."""
+        """Return the row of a session, the next one where it has none; the number of rows beyond the last."""
         return bisect_left(self.days, session)
 
     @cached_property
@@ -173,13 +174,16 @@ class ReplayRows:
 
 
 def decided(ended: Sequence[Ended], *, wholly: bool = False) -> list[Ended]:
-    """The runs that traded to a target. wholly: those of a rebalance, not of what had waited for a price alone."""
+    """Return the runs that traded to a target. wholly: only those of a rebalance, not those that traded pending changes
+    alone.
+    """
     made = [e for e in ended if e.target is not None and e.run.outcome not in _UNDECIDED]
     return [e for e in made if e.turn is None or e.turn.due] if wholly else made
 
 
 def steps(rows: ReplayRows, ended: Sequence[Ended], begun: float, net: float, *, of_capital: bool) -> tuple[Cause, ...]:
-    """The steps from sizing on. begun: the total return that they begin at; net: that of the orders, at which they end.
+    """Return the steps from sizing on. begun: the total return before the first step; net: of the orders, after the
+    last.
 
     of_capital: weights were shares of the capital (`execution.sizing`).
     """
@@ -223,12 +227,12 @@ class _Open:
     weights: Floats
 
     def order(self, of: _Decided, money: float, lot: float) -> None:
-        """In place of all that is open."""
+        """Replace all open orders by those of a decision."""
         wanted = _quantities(of.target, money, of.price, lot)
         self.quantities, self.weights = (np.where(of.change, x, np.nan) for x in (wanted, of.target))
 
     def wanted(self, priced: Flags, money: float, marks: Floats, lot: float) -> Floats:
-        """Quantities to be held after a close, NaN for as they are."""
+        """Return the quantities to hold after a close, NaN for unchanged."""
         late = np.isnan(self.quantities) & np.isfinite(self.weights) & priced
         found = np.where(priced, self.quantities, np.nan)
         if late.any():
@@ -245,11 +249,13 @@ def _quantities(weights: Floats, money: float, prices: Floats, lot: float) -> Fl
 
 
 def _walk(rows: ReplayRows, decisions: Mapping[int, _Decided], how: _How) -> float:
-    """The total return of a book of quantities and cash."""
+    """Return the total return of a book of quantities and cash."""
     none, marks = np.full(len(rows.names), np.nan), np.nan_to_num(rows.marks)
     held, cash, open_ = np.zeros(len(rows.names)), rows.capital, _Open(none, none.copy())
     paid, lot = rows.fees + rows.slippage, rows.lot if how.is_whole else 0.0
     kept = np.zeros(len(rows.names))  # cash that is reinvested when its asset has a price
+    # A row, in the order of the live system: worth at the close before, actions, reinvested cash, the decision (made
+    # after the close before), trades at this close.
     for row in range(len(rows.days)):
         worth = cash + float(held @ marks[max(0, row - 1)]) + float(kept.sum())
         if worth <= 0.0:
@@ -274,7 +280,7 @@ def _walk(rows: ReplayRows, decisions: Mapping[int, _Decided], how: _How) -> flo
 
 
 def _act(rows: ReplayRows, row: int, how: _How, held: Floats, kept: Floats, marks: Floats) -> float:
-    """Do to `held` what corporate actions do on a row; the cash that comes of it, but for what is to be reinvested."""
+    """Apply a row's corporate actions to `held`. Return their cash, without the part to reinvest (added to `kept`)."""
     dues = [d for d in rows.dues[row] if d.action.asset in rows.column]
     own = {d.action.asset for d in dues} | {d.action.into for d in dues}
     base = {a: {_HOLDER: Decimal(float(held[rows.column[a]]))} for a in own if a in rows.column}

@@ -33,7 +33,7 @@ class Market:
     elapsed: Floats | None = None
 
     def rows(self, low: int, high: int) -> Market:
-        """The market over the rows [low, high)."""
+        """Return the market over the rows [low, high)."""
         dollars = None if self.dollars is None else self.dollars[low:high]
         sigma = None if self.sigma is None else self.sigma[low:high]
         elapsed = None if self.elapsed is None else self.elapsed[low:high]
@@ -78,7 +78,7 @@ def _asymmetric(term: Cost, book: BacktestAccounts, market: Market) -> Floats:
 
 
 def _borrow(term: Cost, book: BacktestAccounts, market: Market) -> Floats:
-    """ACT/365: what was short after the row before, for the calendar days since."""
+    """Return the borrow cost, ACT/365: of short weights after the row before, for the calendar days since."""
     short = np.maximum(-book.held, 0.0).sum(axis=1)
     into: Floats = np.concatenate([[0.0], short[:-1]])
     if market.elapsed is None:

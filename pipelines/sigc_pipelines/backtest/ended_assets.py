@@ -1,4 +1,4 @@
-"""Ends of assets that corporate actions declare: a delisting or merger at its value, a new name under which it goes on.
+"""Ends of assets by declared corporate actions: a delisting or merger at its value, or a new name.
 
     made = ends_of(actions, names, days, prices, levels)      which row, at which level, into which asset
     cut(levels, made)                                         no price from that row on
@@ -23,7 +23,7 @@ Ends = tuple[NDArray[np.int64], Floats, NDArray[np.int64]]  # (assets,) each: ro
 def ends_of(
     actions: Iterable[Action], names: Sequence[str], days: Dates, prices: Floats, levels: Floats
 ) -> Ends | None:
-    """The first end of each asset within the rows; None where there is none.
+    """Return the first end of each asset within the rows; None where there is none.
 
     prices: as traded, levels: the same over corporate actions (rows, assets), NaN for none. An end before the first row
     has row 0 where the asset still has prices, and no value: nothing is held of it yet.
@@ -77,7 +77,7 @@ def cut(values: Floats, ends: Ends | None) -> Floats:
 
 
 def within(ends: Ends, low: int, high: int) -> Ends | None:
-    """Of the rows [low, high)."""
+    """Return the ends in the rows [low, high)."""
     rows = ends[0] - low
     here = (ends[0] >= low) & (ends[0] < high)
     return (np.where(here, rows, -1), ends[1], ends[2]) if here.any() else None

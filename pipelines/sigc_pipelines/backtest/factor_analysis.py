@@ -1,4 +1,4 @@
-"""Factor analysis of a report: how well the wanted weights rank the returns that follow.
+"""Factor analysis of a backtest: the rank correlation of wanted weights with the returns that follow.
 
 Rank IC: Spearman's correlation between the weights wanted at t and the returns from t to t + h, over the
 assets with both (Grinold, Kahn, Active Portfolio Management, 2000). Quantile returns: mean next-day return of
@@ -58,7 +58,7 @@ def study(result: BacktestRun, loaded: Loaded, workspace: Workspace) -> FactorAn
 
 
 def rank_ic(wanted: Floats, prices: Floats, horizon: int) -> Floats:
-    """Spearman's correlation per row; NaN where fewer than 3 assets have both, or either has no spread."""
+    """Return Spearman's correlation per row; NaN where fewer than 3 assets have both values, or either is constant."""
     ahead = _ahead(prices, horizon)
     both = np.isfinite(wanted) & np.isfinite(ahead)
     rank = REGISTRY["rank"].kernel
@@ -83,14 +83,14 @@ def quantile_returns(wanted: Floats, prices: Floats) -> Floats:
 
 
 def _rolling(result: BacktestRun) -> Floats:
-    """Of the rows that count."""
+    """Return the rolling Sharpe ratio over the rows that count, NaN before them."""
     found = np.full(len(result.returns), np.nan)
     found[result.left_out :] = rolling_sharpe(result.returns[result.left_out :], result.periods.a_year)
     return found
 
 
 def rolling_sharpe(returns: Floats, periods: float, rows: int = ROLLING) -> Floats:
-    """The Sharpe ratio of the last `rows` rows, NaN before there are so many."""
+    """Return the Sharpe ratio of the last `rows` rows, NaN while there are fewer."""
     out = np.full(len(returns), np.nan)
     if len(returns) >= rows:
         windows = np.lib.stride_tricks.sliding_window_view(returns, rows)

@@ -1,4 +1,4 @@
-"""The figures of a book over the rows that count: from the first on which a weight is defined (`warm_up.py`)."""
+"""Metrics of a book over the rows that count: from the first with a defined weight on (`warm_up.py`)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def measured(
     first: int,
     periods: float,
 ) -> tuple[PerformanceMetrics, BenchmarkMetrics | None]:
-    """All figures of the rows from `first` on, and those against a benchmark's returns over the same rows.
+    """Return all metrics of the rows from `first` on, and those against a benchmark's returns over the same rows.
 
     The book is decided at the close of its first row, so the benchmark earns from the second on too.
     """

@@ -1,4 +1,4 @@
-"""Performance of a series of returns: every figure of the results block. Risk-free rate 0; formulas: `docs/metrics.md`.
+"""Performance metrics of a series of returns, as in the results block. Risk-free rate 0; formulas: `docs/metrics.md`.
 
 periods: rows a year of the series, NaN where they are unknown; figures a year are NaN then.
 
@@ -79,7 +79,7 @@ class BenchmarkMetrics:
 
 
 def exposures_of(held: Floats) -> Exposures:
-    """Gross and net exposure by row, (rows,) each, of weights (rows, assets)."""
+    """Return gross and net exposure by row, (rows,) each, of weights (rows, assets)."""
     from sigc.ops.loops import books
 
     gross, net = books.exposures(frozen(held))
@@ -89,7 +89,9 @@ def exposures_of(held: Floats) -> Exposures:
 def measure(
     dates: Dates, returns: Floats, turnover: Floats, costs: Floats, exposures: Exposures, periods: float
 ) -> PerformanceMetrics:
-    """All figures of net `returns` (rows,), with `turnover`, `costs` and `exposures` (see `exposures_of`) per row."""
+    """Return all metrics of net `returns` (rows,), with `turnover`, `costs` and `exposures` (see `exposures_of`) per
+    row.
+    """
     bars = len(returns)
     gross, net = exposures
     total = total_return(returns)
@@ -173,7 +175,7 @@ class ReturnMoments:
 
 
 def moments_of(returns: Floats) -> ReturnMoments:
-    """The moments of returns (rows,); zeros under 2 rows."""
+    """Return the moments of returns (rows,); zeros under 2 rows."""
     n = len(returns)
     if n < 2:
         return ReturnMoments(n, float(returns.sum()), 0.0, 0.0, 0.0, 0.0, flat=True)
@@ -192,12 +194,12 @@ def total_return(returns: Floats) -> float:
 
 
 def equity(returns: Floats) -> Floats:
-    """The value of 1 put in before the first row, after each row."""
+    """Return the value of 1 invested before the first row, after each row."""
     return np.asarray(np.cumprod(1.0 + returns), dtype=np.float64)
 
 
 def annual_return(total: float, rows: int, periods: float) -> float:
-    """The compounded return a year of `total` over so many rows; -1 of a book that lost all, 0 without rows."""
+    """Return the annual compounded return of `total` over so many rows; -1 for a book that lost all, 0 without rows."""
     if rows == 0:
         return 0.0
     try:
@@ -220,7 +222,7 @@ def sortino(returns: Floats, periods: float) -> float:
 
 
 def drawdown(dates: Dates, returns: Floats) -> Drawdown:
-    """The deepest fall from a peak that starts at 1."""
+    """Return the deepest fall from a peak, which starts at 1."""
     if len(returns) == 0:
         return Drawdown(0.0, "", "", "")
     value: Floats = np.concatenate([[1.0], equity(returns)])
@@ -248,8 +250,9 @@ def value_at_risk(returns: Floats, share: float = 0.05) -> tuple[float, float]:
 
 
 def quantile(values: Floats, share: float) -> float:
-    """The quantile by linear interpolation, as `numpy.quantile` gives it, in a fraction of the time it takes for a few
-    hundred values; NaN where one is missing."""
+    """Return the quantile by linear interpolation, equal to `numpy.quantile` and faster for a few hundred values; NaN
+    where one is missing.
+    """
     place = (len(values) - 1) * share
     below = math.floor(place)
     above = min(below + 1, len(values) - 1)
@@ -266,7 +269,7 @@ def probabilistic_sharpe(returns: Floats, against: float = 0.0) -> float:
 
 
 def deflated_sharpe(returns: Floats, trials: Floats) -> float:
-    """The probabilistic Sharpe against the best of `trials` Sharpe ratios per row under no skill.
+    """Return the probabilistic Sharpe against the best of `trials` Sharpe ratios per row under no skill.
 
     Bailey, Lopez de Prado (2014): the expected maximum of N independent trials with that variance.
     """
@@ -279,7 +282,7 @@ def deflated_sharpe(returns: Floats, trials: Floats) -> float:
 
 
 def compare(returns: Floats, benchmark: Floats, periods: float) -> BenchmarkMetrics:
-    """Figures of `returns` against `benchmark` returns of the same rows."""
+    """Return the metrics of `returns` against `benchmark` returns of the same rows."""
     active = returns - benchmark
     spread = not _flat(benchmark)
     error = _std(active) * math.sqrt(periods)
@@ -305,7 +308,7 @@ def monthly(dates: Dates, returns: Floats) -> dict[str, float]:
 
 
 def _flat(values: Floats) -> bool:
-    """No spread, or one that is mere rounding."""
+    """Return True if there is no spread beyond rounding."""
     return len(values) < 2 or float(values.std()) <= _NOISE
 
 

@@ -1,12 +1,12 @@
 """`sigc backtest --orders`: the live stages over past dates, with the paper broker and a hand-turned clock.
 
     1. data and wanted weights of all rows, computed once (the same bits as date by date)
-    2. for each row: turn the clock to just after its close; on a rebalance row a run as the schedule asks for it, and
-       on the next row again where it traded nothing; else only fills and NAV
+    2. for each row: set the clock to just after its close; on a rebalance row carry out a scheduled run, again on the
+       next row if it traded nothing; on other rows only fills and NAV
     3. returns from the NAV, costs and turnover from the fills: a `BacktestRun` like that of the simple accounting
-    4. what the simple accounting leaves out, step by step, each with its effect on the total return
+    4. the causes of the difference to the simple accounting, step by step, each with its effect on the total return
 
-Ledger and paper book are scratch. An order decided after the close of t is filled at the close of t + 1.
+Ledger and paper book are temporary. An order decided after the close of t is filled at the close of t + 1.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ from sigc_pipelines.prices.closes import closes
 from sigc_pipelines.target_feeds import ReplayFeed
 from sigc_pipelines.targets import Targets, look
 
-_AFTER_ALL = "9999"  # any session is before it
+_AFTER_ALL = "9999"  # sorts after every ISO date
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Replay:
     """result: of the orders. simple: total return of the simple accounting, before costs. runs: one a rebalance.
 
-    traded: what the ledger has of the book.
+    traded: the book's trades in the ledger.
     """
 
     result: BacktestRun
@@ -126,7 +126,7 @@ def _traded(connection: sqlite3.Connection, key: BookKey) -> ReplayTrades:
 
 
 def _sessions(outlook: Targets, calendar: Calendar) -> tuple[tuple[tuple[int, str], ...], tuple[Diagnostic, ...]]:
-    """The rows that are sessions, with their dates, and a warning of those that are not."""
+    """Return the rows that are sessions, with their dates, and a warning about the others."""
     days = [np.datetime64(d, "D").astype(object) for d in outlook.days]
     known = {s.day for s in calendar.sessions(days[0], days[-1])}
     found = tuple((i, str(day)) for i, day in enumerate(days) if day in known)
@@ -141,7 +141,7 @@ def _sessions(outlook: Targets, calendar: Calendar) -> tuple[tuple[tuple[int, st
 
 
 def _not_done(ended: tuple[Ended, ...]) -> tuple[Diagnostic, ...]:
-    """A warning for each reason why runs were not carried out, with the first date of it."""
+    """Return a warning for each reason why runs were not carried out, with its first date."""
     reasons: dict[str, list[str]] = {}
     for one in ended:
         outcome, said = one.run.outcome, f"{one.run.as_of}: {one.run.message}"
@@ -164,12 +164,15 @@ def _trade(
     for row, day in days:
         if isinstance(clock, HandClock):
             clock.turn(instant_of(trading.calendar, day))
-        is_due = is_due or bool(due[looked : row + 1].any())  # a row that is no session is made up for by the next
+        is_due = is_due or bool(
+            due[looked : row + 1].any()
+        )  # the next session makes up for a due row that is no session
         looked = row + 1
         if is_due or _is_ready(trading, feed, key, row):
             id = f"{key.strategy}-{day}"
             request = Request(id, key.strategy, key.portfolio, RunKind.TRADE, "replay", is_scheduled=True)
             ended.append(carry_out(trading, request, feed))
+            # A run that traded nothing (refused, all orders denied) leaves the rebalance due on the next row.
             with trading.ledger.reading() as connection:
                 is_due = runs.traded_before(connection, key.strategy, key.portfolio, _AFTER_ALL) < day
         else:
@@ -183,7 +186,7 @@ def _trade(
 
 
 def _is_ready(trading: Trading, feed: ReplayFeed, key: BookKey, row: int) -> bool:
-    """True where a change that waited for a price can be made."""
+    """Return True if a pending change has a price now."""
     with trading.ledger.reading() as connection:
         waiting = runs.pending(connection, key.strategy, key.portfolio)
     if not waiting:
@@ -238,9 +241,10 @@ def _result(accounts: Accounts, outlook: Targets, rows: ReplayRows, odd: tuple[D
 
 
 def _until_ruin(nav: Floats, *others: Floats) -> tuple[Floats, ...]:
-    """From the row on which the NAV reaches 0 all is 0, whatever the orders went on to do."""
+    """Return the series with zeros from the row on which the NAV reaches 0, whatever later orders did."""
     ruined = np.minimum.accumulate(nav) <= 0.0
     before = np.concatenate([[False], ruined[:-1]])
+    # `others`: the first is the NAV of the row before, which is 0 one row later than the rest.
     columns = (np.where(before if at == 0 else ruined, 0.0, x.T).T for at, x in enumerate(others))
     return np.where(ruined, 0.0, nav), *columns
 
@@ -263,7 +267,7 @@ def _steps(
     *,
     of_capital: bool,
 ) -> tuple[float, tuple[Cause, ...]]:
-    """From the simple accounting to the orders: see `causes.py`."""
+    """Return the total return of the simple accounting, and the steps from it to the orders (see `causes.py`)."""
     clean = outlook.wanted
     simple = total_return(accounts.held(clean, drift=accounts.settings.drift).gross)
     drifting = total_return(accounts.held(clean, drift=True).gross)

@@ -15,7 +15,7 @@ def returns_of(prices: Floats) -> Floats:
 
 
 def over_gaps(prices: Floats) -> Floats:
-    """Returns on the last price before, (rows, assets), in the row where the next one is; NaN where there is none."""
+    """Return the returns since the last price before, (rows, assets), on the row of the next price; NaN without one."""
     from sigc.ops.loops import jumps
 
     return jumps.over_gaps(prices)

@@ -1,5 +1,5 @@
-"""Parameter search: every combination of the grid planned as one DAG, so that what does not depend on a
-parameter is computed once; then each trial's book is kept and scored.
+"""Parameter search: all combinations of the grid are planned as one DAG, so that common parts are computed once; then
+each trial's book is kept and scored.
 
     searched = search(strategies, loaded, workspace, "main")     one result per combination
     best     = searched.best("sharpe")
@@ -65,7 +65,7 @@ class Search:
     report: RunReport
 
     def best(self, metric: str = "sharpe") -> Scored:
-        """The trial with the highest `metric`; the first of equals."""
+        """Return the trial with the highest `metric`; the first of equals."""
         return max(self.scored, key=lambda s: score(s.metrics, metric))
 
 
@@ -86,18 +86,20 @@ class TrialField:
         return self._compute(None)
 
     def wanted(self, number: int) -> Floats:
-        """The weights of a trial, (rows, assets)."""
+        """Return the weights of a trial, (rows, assets)."""
         return gather(self.computed, _root(self.trials[number]), self.start, self.stop).values
 
     def first(self, number: int) -> int:
-        """The first row on which a weight of a trial is defined."""
+        """Return the first row on which a weight of a trial is defined."""
         if number not in self._first:
             self._first[number] = self.accounts.first(self.wanted(number), self.trials[number].portfolio)
         return self._first[number]
 
     def books(self) -> tuple[RunReport, Iterator[tuple[BacktestAccounts, Floats, int]]]:
-        """The run, and the book of every trial with its costs per row and the first row that counts. Where nothing is
-        kept and figures by row say all, weights are followed while they are computed, and never stored."""
+        """Return the run, and by trial the book, its costs per row and the first row that counts. If nothing is stored
+        and row figures are enough, weights are processed while they are computed, and never stored.
+        """
+        # Values that are carried from the first row on need the store, so such trials are not passed through.
         passes = self.workspace.passing and not any(t.portfolio.weights.carried for t in self.trials)
         books = self.accounts.books(self.start) if passes else None
         if books is None:
@@ -110,12 +112,14 @@ class TrialField:
         return *self.accounts.book(wanted), self.accounts.first(wanted, self.trials[number].portfolio)
 
     def _followed(self, books: TrialBooks) -> Iterator[tuple[BacktestAccounts, Floats, int]]:
-        """The books that were followed; those that must be walked, since prices or weights lack, from their weights,
-        which are computed again, a few trials at a time."""
+        """Yield the books from figures; books that must be walked (a price or weight is missing) are computed again
+        from their weights, a few trials at a time.
+        """
         portfolios = [t.portfolio for t in self.trials]
         shapes = [p.weights.shape for p in portfolios]
         plain = [self.accounts.followed(books.figures(s), books.last(s)) for s in shapes]
         odd = [n for n, book in enumerate(plain) if book is None]
+        # As many trials at once as fit into _WEIGHTS_BYTES: the weights of all at once may be larger than memory.
         few = max(1, _WEIGHTS_BYTES // max(1, 8 * self.accounts.quotes.prices.size))
         walked: dict[int, tuple[BacktestAccounts, Floats, int]] = {}
         for number, book in enumerate(plain):
@@ -143,7 +147,7 @@ class TrialField:
 
 
 def combinations(strategy: Strategy) -> Iterator[dict[str, float]]:
-    """Every combination of the grid, the last parameter turning fastest. Raises E101 beyond 10,000."""
+    """Yield every combination of the grid, the last parameter varying fastest. Raises E101 beyond 10,000."""
     names = [n for n, _ in strategy.grid]
     values = [v for _, v in strategy.grid]
     count = int(np.prod([len(v) for v in values])) if values else 1
@@ -163,7 +167,7 @@ def field(
     capital: float = 1_000_000.0,
     overrides: Mapping[str, object] | None = None,
 ) -> TrialField:
-    """All combinations of the grid. lower: the strategy for given parameters."""
+    """Return the field of all combinations of the grid. lower: gives the strategy of some parameters."""
     trials = []
     for params in combinations(loaded.strategy):
         book = next(p for p in lower(params).portfolios if p.name == portfolio)
@@ -192,7 +196,7 @@ def search(of: TrialField) -> Search:
 
 
 def score(metrics: PerformanceMetrics, metric: str) -> float:
-    """A figure by name, higher is better (drawdown, volatility and turnover count negative). Raises E101."""
+    """Return a metric by name; higher is better (drawdown, volatility and turnover count negative). Raises E101."""
     name = {"return": "total_return", "annual_return": "annualized_return"}.get(metric, metric)
     known = [f.name for f in fields(PerformanceMetrics) if f.name not in ("drawdown", "ruined")]
     if name not in known:

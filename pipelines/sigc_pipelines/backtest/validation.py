@@ -1,4 +1,4 @@
-"""Out-of-sample validation: choose the best trial in train rows, score it in test rows it has not seen.
+"""Out-of-sample validation: choose the best trial on train rows, score it on unseen test rows.
 
 walk_forward    train and test windows that move (or, anchored, grow) through time; each window's book starts
                 flat, test returns are compounded; a test begins on the row after its train
@@ -100,7 +100,7 @@ class _Stretch:
 
 
 def _counted(of: TrialField, number: int, stretch: _Stretch, rows: Rows) -> tuple[Rows, _Stretch]:
-    """The rows of a stretch on which, or before which, a weight of the trial is defined."""
+    """Return the rows of a stretch from the first with a defined weight of the trial on."""
     counts = np.flatnonzero(rows >= of.first(number))
     return rows[counts], stretch.rows(counts)
 
@@ -117,7 +117,7 @@ def _measured(of: TrialField, rows: Rows, stretch: _Stretch) -> PerformanceMetri
 
 
 def _stretches(of: TrialField, number: int, splits: list[Rows], restart: bool) -> Iterator[tuple[_Stretch, Rows]]:
-    """The book of a trial over each of `splits`: started flat there, or cut out of one book over all rows."""
+    """Yield the book of a trial over each of `splits`: started flat there, or cut out of one book over all rows."""
     wanted = of.wanted(number)
     whole = None if restart else _net(of, wanted, 0, len(wanted))
     for rows in splits:
@@ -151,7 +151,7 @@ def _window(
 def _validated(
     of: TrialField, how: Validation, windows: list[TrainTestWindow], parts: list[tuple[Rows, _Stretch]]
 ) -> Validated:
-    """The test rows in order of time; of rows tested more than once (cpcv) the mean over the choices."""
+    """Return the test rows in order of time; rows tested more than once (cpcv) as the mean over the choices."""
     dates = of.accounts.dates
     rows = np.unique(np.concatenate([t for t, _ in parts]))
     place = {int(r): i for i, r in enumerate(rows)}
@@ -177,7 +177,7 @@ def _span(dates: Dates, rows: Rows) -> tuple[str, str]:
 
 
 def _walk_forward(days: Days, arguments: Arguments, span: Span | None) -> Iterator[tuple[Rows, Rows]]:
-    """Edges are so many months after the first row's day, each counted from that day, so that windows meet."""
+    """Yield the train and test windows. Edges lie whole months after the first row's day, so that windows meet."""
     train = 12 * float(arguments.get("train_years", 3))
     test = float(arguments.get("test_months", 0)) or 12 * float(arguments.get("test_years", 1))
     step = 12 * float(arguments.get("step_years", 0)) or test
@@ -225,7 +225,7 @@ def _cpcv(days: Days, arguments: Arguments, _: Span | None) -> Iterator[tuple[Ro
 
 
 def _groups(rows: int, splits: int, tests: int, purge: int, embargo: int) -> Iterator[tuple[Rows, Rows]]:
-    """Every choice of `tests` of `splits` contiguous groups; train rows near a test group are left out."""
+    """Yield every choice of `tests` of `splits` contiguous groups; train rows near a test group are left out."""
     edges = np.linspace(0, rows, splits + 1).astype(np.intp)
     chosen = itertools.combinations(range(splits), tests)
     for groups in itertools.islice(chosen, _MOST_SPLITS):

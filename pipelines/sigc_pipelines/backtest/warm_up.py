@@ -1,4 +1,4 @@
-"""The rows that figures leave out: those before the first on which a weight is defined.
+"""Warm-up: the rows that metrics leave out, before the first with a defined weight.
 
 A weight is defined where all that it reads is there: the rows of its windows, and a first row of each source. Zero is
 a weight (a trend model in cash counts); a zero that a missing score was filled with is none, and the plan tells the
@@ -18,7 +18,7 @@ from sigc.plan.grid import Grid
 
 
 def first_possible(root: Expr, grid: Grid) -> int:
-    """The first row of the grid on which all that `root` reads is there; the number of rows where none is.
+    """Return the first row of the grid with all inputs of `root`; the number of rows where none has them.
 
     A carried operator, which has a value from its first row on, asks for no earlier one.
     """
@@ -37,7 +37,7 @@ def _begin(grid: Grid, name: str) -> int:
 
 
 def first_defined(wanted: Floats, possible: int) -> int:
-    """The first row of `wanted` (rows, assets) with a defined weight; the number of rows where none has one.
+    """Return the first row of `wanted` (rows, assets) with a defined weight; the number of rows where none has one.
 
     possible: the first on which there may be one, by the plan.
     """
@@ -50,7 +50,7 @@ def first_defined(wanted: Floats, possible: int) -> int:
 
 
 def first_of_figures(gross: Floats, missing: Floats, assets: int, possible: int) -> int:
-    """The same by rows of figures: gross exposures as wanted, and how many weights are missing, (rows,) each."""
+    """Return the same from row figures: gross exposures as wanted, and the number of missing weights, (rows,) each."""
     defined = missing < assets
     defined[: max(0, possible)] = False
     defined |= gross > 0.0

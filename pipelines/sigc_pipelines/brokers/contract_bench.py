@@ -1,6 +1,6 @@
-"""What the contract needs to put a broker to the test: a bench, and how a careful customer speaks to a broker.
+"""Test bench of the broker contract, and a careful customer who talks to the broker.
 
-Nothing here knows pytest; `contract_stand.py` and what stands on it do.
+This module does not import pytest; `contract_stand.py` and its users do.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sigc_pipelines.brokers.protocol import (
 )
 
 Answer = TypeVar("Answer")
-_PATIENCE = 60  # attempts, before a broker is held to be down
+_PATIENCE = 60  # attempts before a broker counts as down
 
 
 class Bench(Protocol):
@@ -32,7 +32,7 @@ class Bench(Protocol):
 
     @property
     def assets(self) -> tuple[str, ...]:
-        """At least two that may be traded; their price is 100, and 1000 of each are affordable."""
+        """At least two tradable assets; their price is 100, and 1000 of each are affordable."""
         ...
 
     @property
@@ -42,37 +42,37 @@ class Bench(Protocol):
 
     @property
     def faults(self) -> frozenset[Fault]:
-        """The ways to fail that `fail_next` can bring about."""
+        """The faults that `fail_next` can produce."""
         ...
 
     @property
     def broker(self) -> Broker:
-        """As a customer has it; after `restart` another one may be it."""
+        """The broker as a customer has it; `restart` may replace it."""
         ...
 
     def now(self) -> datetime:
-        """The present, by the clock that the broker stamps orders with."""
+        """Return the present, by the clock of the broker's time stamps."""
         ...
 
     def settle(self) -> None:
-        """Let pass what the broker's reads may lag, and what may be under way."""
+        """Let the time pass that reads may lag and late orders may take."""
         ...
 
     def close(self, prices: Mapping[str, Decimal | None], volumes: Mapping[str, Decimal | None]) -> None:
-        """The next session ends at these prices; no price: the asset was not traded. A volume bounds what is filled."""
+        """End the next session at these prices; None: the asset was not traded. A volume bounds the fills."""
         ...
 
     def restart(self) -> None:
-        """The customer's side dies without a word and is there again; of an embedded broker: all of it."""
+        """Kill and restart the customer's side; of an embedded broker: all of it."""
         ...
 
     def fail_next(self, fault: Fault) -> None:
-        """Let the next request of the kind that the fault is for meet it."""
+        """Make the next request of the fault's kind fail with it."""
         ...
 
 
 class Customer:
-    """Speaks to the broker of a bench as one should: reads again, and never sends an order under a second id."""
+    """A correct client of a broker: reads again, and never sends an order under a second id."""
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
@@ -87,7 +87,7 @@ class Customer:
         limit: Decimal | None = None,
         time_in_force: TimeInForce = TimeInForce.DAY,
     ) -> OrderRequest:
-        """An order under an id of its own."""
+        """Return an order under a new id."""
         self._placed += 1
         return OrderRequest(
             client_order_id=f"contract-{self._placed}",
@@ -100,7 +100,7 @@ class Customer:
         )
 
     def place(self, request: OrderRequest) -> BrokerOrder:
-        """Put an order into the book, whatever it takes. Raises RejectedError."""
+        """Put an order into the book, with as many attempts as it takes. Raises RejectedError."""
         for _ in range(_PATIENCE):
             try:
                 return self.bench.broker.submit(request)
@@ -116,12 +116,12 @@ class Customer:
         raise AssertionError(f"{request} could not be placed in {_PATIENCE} attempts")
 
     def find(self, request: OrderRequest) -> BrokerOrder | None:
-        """What the broker has under that id, once its reads are up to date."""
+        """Return the broker's order of that id, once its reads are up to date."""
         self.bench.settle()
         return self.look(request.client_order_id)
 
     def known(self, request: OrderRequest) -> BrokerOrder:
-        """The same, of an order that must be there."""
+        """Return the broker's order of that id. It must exist."""
         found = self.find(request)
         assert found is not None, f"the broker does not know {request.client_order_id}"
         return found
@@ -131,20 +131,20 @@ class Customer:
         self.ask(lambda broker: broker.cancel(client_order_id))
 
     def activities(self, cursor: str = "") -> Activities:
-        """All after a cursor, once reads are up to date."""
+        """Return all activities after a cursor, once reads are up to date."""
         self.bench.settle()
         return self.read(cursor)
 
     def look(self, client_order_id: str) -> BrokerOrder | None:
-        """What the broker shows under that id now."""
+        """Return the broker's order of that id as it reads now."""
         return self.ask(lambda broker: broker.order(client_order_id))
 
     def read(self, cursor: str) -> Activities:
-        """What the broker shows after a cursor now."""
+        """Return the broker's activities after a cursor as they read now."""
         return self.ask(lambda broker: broker.activities(cursor))
 
     def ask(self, question: Callable[[Broker], Answer]) -> Answer:
-        """Ask until there is an answer."""
+        """Repeat a read until it is answered."""
         for _ in range(_PATIENCE):
             try:
                 return question(self.bench.broker)

@@ -1,4 +1,4 @@
-"""The contract of a broker, first part: what its book does with orders, and the account of it."""
+"""The contract of a broker, first part: orders in its book, and the account."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sigc_pipelines.brokers.protocol import OrderRequest, OrderStatus, RejectedE
 
 
 class BookContract(Contract):
-    """What the book does with orders."""
+    """Contract of the order book."""
 
     # Orders come in, once.
 
@@ -126,7 +126,7 @@ class BookContract(Contract):
                     self._rejected(customer, request)
 
     def _rejected(self, customer: Customer, request: OrderRequest) -> None:
-        """The broker says no, and the order is not in its book."""
+        """Assert that the broker rejects the order and does not keep it in its book."""
         with pytest.raises(RejectedError) as told:
             customer.place(request)
         assert str(told.value), "a rejection says why"

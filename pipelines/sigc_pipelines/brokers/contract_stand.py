@@ -1,4 +1,4 @@
-"""What the parts of the contract stand on: the fixtures, and the two sums they check by."""
+"""Base of the contract's parts: the fixtures, and two sums to check by."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def close(bench: Bench, price: Decimal | None = PRICE, volume: Decimal | None = 
 
 
 def held(fills: tuple[Fill, ...]) -> dict[str, Decimal]:
-    """The positions that these fills lead to, each counted once."""
+    """Return the positions that these fills lead to, each fill counted once."""
     found: dict[str, Decimal] = {}
     for fill in {fill.execution_id: fill for fill in fills}.values():
         found[fill.asset] = found.get(fill.asset, ZERO) + fill.side.sign * fill.quantity
@@ -27,14 +27,14 @@ def held(fills: tuple[Fill, ...]) -> dict[str, Decimal]:
 
 
 class Contract:
-    """What the parts of the contract stand on: two fixtures."""
+    """Base class of the contract's parts, with two fixtures."""
 
     @pytest.fixture
     def bench(self) -> Bench:
-        """The author's."""
+        """The broker author's bench."""
         raise NotImplementedError("override the fixture 'bench' with the broker that is to be tested")
 
     @pytest.fixture
     def customer(self, bench: Bench) -> Customer:
-        """Who speaks to it."""
+        """The customer of the bench."""
         return Customer(bench)

@@ -1,4 +1,4 @@
-"""The contract of a broker, second part: what a request that fails has done, and what it has not."""
+"""The contract of a broker, second part: the effects of a failed request."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _READS: dict[str, Callable[[Broker], object]] = {
 
 
 class WireContract(Contract):
-    """What a request that fails has done, and what it has not."""
+    """Contract of failed requests: their effects, and the effects that they must not have."""
 
     @pytest.fixture
     def customer(self, bench: Bench, request: pytest.FixtureRequest) -> Customer:
-        """Who speaks to it; a test is skipped when the bench can't bring its fault about."""
+        """The customer of the bench; skips a test whose fault the bench can't produce."""
         wanted = request.node.callspec.params.get("fault") if hasattr(request.node, "callspec") else None
         if wanted is not None and wanted not in bench.faults:
             pytest.skip(f"this bench has no fault '{wanted}'")
@@ -102,7 +102,9 @@ class WireContract(Contract):
         assert customer.ask(lambda broker: broker.positions()) == {}
 
     def test_late_reads_lose_nothing(self, bench: Bench, customer: Customer) -> None:
-        """Whatever is not shown yet is shown by the time the bench calls settled, to who reads on from his cursor."""
+        """Activities that are not shown yet are shown to a reader who continues from his cursor, at the latest once the
+        bench is settled.
+        """
         cursor = ""
         seen: set[str] = set()
         requests = []

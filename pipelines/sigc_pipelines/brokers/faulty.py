@@ -1,10 +1,10 @@
-"""Makes any broker fail as real ones do, the same way each time: a twin for campaigns and for who writes a broker.
+"""A broker in front of any other that fails as real ones do, repeatably: for test campaigns and for authors of brokers.
 
     broker = FaultyBroker(PaperBroker(...), Faults(unknown=0.2, lost=0.1, lag_s=2.0), clock, seed=7, memory=path)
 
-Whether a request fails is decided by the seed, what it is about and which attempt at it this is, so a campaign may be
-repeated. The attempts, and orders that are still under way, are kept in the file `memory`: a process that is killed
-and started again meets the faults it would have met. One process at a time has that file.
+The seed, the subject of a request and the number of the attempt decide if it fails, so a campaign is repeatable. The
+file `memory` keeps the attempts and the orders under way: a process that is killed and restarted meets the same faults
+as without the kill. One process at a time may use that file.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from sigc_pipelines.brokers.protocol import (
 
 
 class Fault(StrEnum):
-    """One way in which a request fails."""
+    """A way in which a request fails."""
 
     UNKNOWN = "unknown"  # the order is taken, and no answer comes
     LOST = "lost"  # no answer comes, and the order never arrived
@@ -56,10 +56,10 @@ _SILENCES = ("the gateway answered 504", "the request timed out", "the connectio
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """How often requests fail: of a submit each its own share, together at most 1; unreachable: of a read or cancel.
+    """Rates of failure. Of a submit each its own share, together at most 1; unreachable: of a read or cancel.
 
-    late_s: how long a late order is under way. retry_after_s: how long the broker asks to wait. lag_s: reads don't show
-    an order, a fill or a charge before up to so many seconds have passed, each a time of its own.
+    late_s: delay of a late order. retry_after_s: the wait that the broker asks for. lag_s: the longest delay (s) until
+    reads show an order, a fill or a charge; each has its own.
     """
 
     unknown: float = 0.0
@@ -73,7 +73,7 @@ class Faults:
     lag_s: float = 0.0
 
     def of_submit(self, draw: float) -> Fault | None:
-        """The fault of a submit, for a number in [0, 1).
+        """Return the fault of a submit for a number in [0, 1).
 
         >>> Faults(unknown=0.2, lost=0.1).of_submit(0.25)
         <Fault.LOST: 'lost'>
@@ -86,7 +86,7 @@ class Faults:
 
 
 class FaultyBroker:
-    """A broker in front of another. Of a simulation it is one too: `mark` and `deposit` go through, without faults."""
+    """A broker in front of another. A simulation stays one: `mark` and `deposit` go through without faults."""
 
     def __init__(
         self, inner: Broker, faults: Faults, clock: Clock, *, seed: int = 0, memory: Path | None = None
@@ -100,40 +100,40 @@ class FaultyBroker:
         self._next: deque[Fault] = deque()
 
     def close(self) -> None:
-        """Let the memory go; the inner broker is its owner's."""
+        """Close the memory file; the inner broker belongs to its owner."""
         self._memory.close()
 
     def fail_next(self, *faults: Fault) -> None:
-        """Let the next requests of the kind that a fault is for meet it, whatever the rates are."""
+        """Make the next requests of a fault's kind fail with it, whatever the rates are."""
         self._next.extend(faults)
 
     def deliver(self) -> None:
-        """What was under way and is due by now arrives; each request does this first."""
+        """Deliver late orders that are due by now. Each request does this first."""
         with self._turn:
             for request in self._memory.due(self._clock.now()):
                 self._take(request)
                 self._memory.arrived(request)
 
     def capabilities(self) -> Capabilities:
-        """Of the inner broker."""
+        """Return the inner broker's."""
         return self.inner.capabilities()
 
     def account(self) -> Account:
-        """Of the inner broker."""
+        """Return the inner broker's. Raises UnreachableError."""
         self._reach("account")
         return self.inner.account()
 
     def positions(self) -> dict[str, Decimal]:
-        """Of the inner broker."""
+        """Return the inner broker's. Raises UnreachableError."""
         self._reach("positions")
         return self.inner.positions()
 
     def submit(self, request: OrderRequest) -> BrokerOrder:
-        """Hand the order on, or not, and answer, or not."""
+        """Pass the order on, or not, and answer, or not."""
         id = request.client_order_id
         with self._turn:
             self.deliver()
-            attempt = self._memory.attempt("submit", id)
+            attempt = self._memory.attempt("submit", id)  # recorded before the draw: a kill does not repeat it
             fault = self._planned(of_submit=True) or self.faults.of_submit(self._draw("submit", id, attempt))
             match fault:
                 case None:
@@ -149,13 +149,13 @@ class FaultyBroker:
             raise OutcomeUnknownError(_SILENCES[int(self._draw("silence", id, attempt) * len(_SILENCES))])
 
     def order(self, client_order_id: str) -> BrokerOrder | None:
-        """Not before its lag."""
+        """Return the order, once its lag has passed."""
         self._reach("order", client_order_id)
         found = self.inner.order(client_order_id)
         return found if found is not None and self._shows("order", client_order_id, found.submitted) else None
 
     def orders(self, since: datetime) -> tuple[BrokerOrder, ...]:
-        """Each not before its lag."""
+        """Return the orders whose lag has passed."""
         self._reach("orders")
         return tuple(
             order
@@ -164,7 +164,7 @@ class FaultyBroker:
         )
 
     def cancel(self, client_order_id: str) -> None:
-        """Hand the cancel on, or not, and answer, or not."""
+        """Pass the cancel on, or not, and answer, or not."""
         with self._turn:
             self.deliver()
             attempt = self._memory.attempt("cancel", client_order_id)
@@ -178,48 +178,51 @@ class FaultyBroker:
             raise UnreachableError("the cancel had no answer")
 
     def activities(self, cursor: str) -> Activities:
-        """Each not before its lag; while one is missing the cursor stays, so that it comes in its time."""
+        """Return the activities whose lag has passed. While one is missing the cursor stays, so that it is read
+        later.
+        """
         self._reach("activities", cursor)
         found = self.inner.activities(cursor)
         fills = tuple(f for f in found.fills if self._shows("fill", f.execution_id, f.at))
         charges = tuple(c for c in found.charges if self._shows("charge", c.id, c.at))
+        # Moving the cursor past a hidden fill would lose it.
         whole = len(fills) == len(found.fills) and len(charges) == len(found.charges)
         return Activities(fills, charges, found.cursor if whole else cursor)
 
     def mark(
         self, session: str, at: datetime, prices: Mapping[str, Decimal | None], volumes: Mapping[str, Decimal | None]
     ) -> None:
-        """To the inner broker, after what arrives late."""
+        """Pass it to the inner broker, after late orders."""
         with self._turn:
             self.deliver()
             self._market().mark(session, at, prices, volumes)
 
     def act(self, session: str, at: datetime, dues: Sequence[DueAction]) -> None:
-        """To the inner broker, after what arrives late."""
+        """Pass it to the inner broker, after late orders."""
         with self._turn:
             self.deliver()
             self._market().act(session, at, dues)
 
     def announce(self, dues: Sequence[DueAction]) -> None:
-        """To the inner broker."""
+        """Pass it to the inner broker."""
         self._market().announce(dues)
 
     def deposit(self, id: str, amount: Decimal) -> None:
-        """To the inner broker."""
+        """Pass it to the inner broker."""
         self._market().deposit(id, amount)
 
     def _market(self) -> Simulated:
         if not isinstance(self.inner, Simulated):
-            raise TypeError(f"{self.inner.capabilities().name} is no simulation")
+            raise TypeError(f"{self.inner.capabilities().name} is not a simulation")
         return self.inner
 
     def _take(self, request: OrderRequest) -> None:
-        """The broker decides, and no one is told."""
+        """Submit to the inner broker, and hide its answer."""
         with suppress(RejectedError):
             self.inner.submit(request)
 
     def _reach(self, operation: str, key: str = "") -> None:
-        """Raises UnreachableError when this read is to fail."""
+        """Raise UnreachableError if this read is to fail."""
         with self._turn:
             self.deliver()
             attempt = self._memory.attempt(operation, key)
@@ -239,6 +242,6 @@ class FaultyBroker:
         return at is None or self._clock.now() >= at + timedelta(seconds=lag_s)
 
     def _draw(self, operation: str, key: str, attempt: int) -> float:
-        """A number in [0, 1) that depends on nothing else."""
+        """Return a number in [0, 1) that depends on the seed and the arguments only."""
         digest = hashlib.sha256(f"{self._seed}\0{operation}\0{key}\0{attempt}".encode()).digest()
         return int.from_bytes(digest[:8]) / 2**64

@@ -1,6 +1,6 @@
-"""What a faulty broker remembers over a kill: how often each request was made, and which orders are under way.
+"""Memory of a faulty broker that survives a kill: the count of each request, and the orders under way.
 
-A file of JSON lines that is only appended to, one write a line: after a kill it holds every line that was written.
+An append-only file of JSON lines, one write a line: after a kill it holds every line that was written.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sigc_pipelines.brokers.protocol import OrderRequest
 
 
 class Memory:
-    """Attempts by operation and what it was about; orders under way by their ids. path: None to forget at the end."""
+    """Attempts by operation and subject; orders under way by id. path: None to keep them in memory only."""
 
     def __init__(self, path: Path | None) -> None:
         self._attempts: Counter[tuple[str, str]] = Counter()
@@ -33,27 +33,27 @@ class Memory:
             self._handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def close(self) -> None:
-        """Let the file go."""
+        """Close the file."""
         if self._handle >= 0:
             os.close(self._handle)
             self._handle = -1
 
     def attempt(self, operation: str, key: str) -> int:
-        """The number of this attempt, from 1."""
+        """Count an attempt and return its number, from 1."""
         self._write({"attempt": operation, "key": key})
         return self._attempts[operation, key]
 
     def send(self, request: OrderRequest, due: datetime) -> None:
-        """An order is under way until `due`."""
+        """Record that an order is under way until `due`."""
         self._write({"send": _to_json(request), "due": due.isoformat()})
 
     def due(self, now: datetime) -> list[OrderRequest]:
-        """What should have arrived by now, in the order of arrival."""
+        """Return the orders that should have arrived by now, in the order of arrival."""
         waiting = sorted((due, id) for id, (due, _) in self._under_way.items() if due <= now)
         return [self._under_way[id][1] for _, id in waiting]
 
     def arrived(self, request: OrderRequest) -> None:
-        """An order is not under way any more."""
+        """Record that an order has arrived."""
         self._write({"arrived": request.client_order_id})
 
     def _write(self, line: dict[str, Any]) -> None:
@@ -74,7 +74,7 @@ class Memory:
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
     if path.exists():
         for line in path.read_bytes().splitlines(keepends=True):
-            if line.endswith(b"\n"):
+            if line.endswith(b"\n"):  # a line without its end was cut off by a kill
                 yield json.loads(line)
 
 

@@ -1,15 +1,14 @@
-"""The paper broker: the embedded default, an order book of its own that fills at the prices it is told.
+"""The paper broker, embedded and default: its own order book, filled at the prices it is told.
 
-    submit      checks an order against the account and puts it into the book, once per client order id
-    mark        the close of a session: fills what was open before it, within volume; what is left expires
-    act         corporate actions of a session, before its close (`paper_actions.py`)
-    cash        is always deposits + fills + charges, to the last digit
+    submit      check an order against the account and put it into the book, once per client order id
+    mark        close a session: fill the orders that were open before it, within volume; the rest expires
+    act         apply corporate actions of a session, before its close (`paper_actions.py`)
 
-Time comes from the clock alone: equal histories give equal books. What may be ordered is bounded by the worst of the
-ways in which open orders may be filled (`PaperHolding.bound`), so an order that only reduces a position is never
-refused for want of buying power.
+Cash is always deposits + fills + charges, to the last digit. Time comes from the clock only: equal histories give equal
+books. The worst possible fills of open orders bound new orders (`PaperHolding.bound`), so an order that only reduces a
+position is never rejected for lack of buying power.
 
-Read next: `paper_match.py` (what an order gets at which price, pure), `paper_rows.py`, `paper_file.py` (the disk).
+Read next: `paper_match.py` (quantity and price of fills, pure), `paper_rows.py`, `paper_file.py` (the disk).
 """
 
 from __future__ import annotations
@@ -46,10 +45,10 @@ from sigc_pipelines.brokers.protocol import (
 
 
 class PaperBroker:
-    """A broker of no one's money, as many of them on one file as you like.
+    """A broker with simulated money. Any number of instances may use one file.
 
-    durable: whether an answer survives a power cut (a kill it always does). timeout_s: how long to wait while another
-    process writes. Raises SigcError E310 when the file can't be used. Not to be carried over a fork: open it after.
+    durable: answers survive a power cut (they always survive a kill). timeout_s: longest wait for another process that
+    writes. Raises SigcError E310 when the file can't be used. Open it after a fork, not before.
     """
 
     def __init__(
@@ -60,11 +59,11 @@ class PaperBroker:
         self._file = BookFile(path, clock.now(), durable=durable, timeout_s=timeout_s)
 
     def close(self) -> None:
-        """Let the book go."""
+        """Close the book."""
         self._file.close()
 
     def capabilities(self) -> Capabilities:
-        """Market and limit orders, for the day or at once, in the configured steps."""
+        """Return the capabilities: market and limit orders, time in force day or immediate, in the configured steps."""
         return Capabilities(
             "paper",
             is_live=False,
@@ -74,20 +73,23 @@ class PaperBroker:
         )
 
     def account(self) -> Account:
-        """Cash is exact; equity and buying power are at the last marks."""
+        """Return the account. Cash is exact; equity and buying power are at the last marks."""
         with self._file.reading() as book, localcontext(EXACT):
             money = rows.money(book)
             power = money.buying_power(self._terms.leverage)
             return Account(money.cash, money.cash + money.worth, max(power, ZERO))
 
     def positions(self) -> dict[str, Decimal]:
-        """Quantity by asset, without zeros, sorted."""
+        """Return the quantity by asset, without zeros, sorted."""
         with self._file.reading() as book:
             return {asset: held.quantity for asset, held in rows.holdings(book).items() if held.quantity}
 
     def submit(self, request: OrderRequest) -> BrokerOrder:
-        """Put an order into the book, or tell the one that has this id."""
+        """Put an order into the book, or return the one that has this id. Raises RejectedError for another order of
+        this id.
+        """
         with self._file.writing() as book, localcontext(EXACT):
+            # Look the id up before any check: a repeat is answered even if the account would not bear it now.
             found = rows.find_order(book, request.client_order_id)
             if found is None:
                 _check_form(request, self._terms)
@@ -99,17 +101,17 @@ class PaperBroker:
             return found
 
     def order(self, client_order_id: str) -> BrokerOrder | None:
-        """As it stands."""
+        """Return the order as it stands, None without one."""
         with self._file.reading() as book:
             return rows.find_order(book, client_order_id)
 
     def orders(self, since: datetime) -> tuple[BrokerOrder, ...]:
-        """Submitted at or after `since`, or open."""
+        """Return the orders submitted at or after `since`, and all open ones."""
         with self._file.reading() as book:
             return rows.orders_since(book, since)
 
     def cancel(self, client_order_id: str) -> None:
-        """Take an open order from the book."""
+        """Cancel an open order. Raises RejectedError for an unknown id."""
         with self._changing() as book:
             found = rows.find_order(book, client_order_id)
             if found is None:
@@ -120,19 +122,22 @@ class PaperBroker:
                 _put(book, before, before.opened(found.request.side, found.filled - found.request.quantity))
 
     def activities(self, cursor: str) -> Activities:
-        """After a cursor of this book; a cursor of another book (the file was put away) is as none."""
+        """Return fills and charges after a cursor of this book; a cursor of another book (a replaced file) counts as
+        ''.
+        """
         with self._file.reading() as book:
             return rows.activities(book, cursor)
 
     def mark(
         self, session: str, at: datetime, prices: Mapping[str, Decimal | None], volumes: Mapping[str, Decimal | None]
     ) -> None:
-        """The close of a session, for the assets of `prices`. Raises UnreachableError; may be repeated.
+        """Close a session for the assets of `prices`. Idempotent. Raises UnreachableError.
 
         A short position is charged for the calendar days since its last session, at that session's price.
         """
         with self._changing() as book:
             held = rows.holdings(book)
+            # A session is marked once per asset: a repeat, or an earlier session, finds nothing fresh.
             fresh = [asset for asset in sorted(prices) if held.get(asset, PaperHolding(asset)).session < session]
             orders = rows.open_orders(book, at, fresh)
             close = _Close(rows.book_name(book), session, at, self._terms)
@@ -153,14 +158,14 @@ class PaperBroker:
             act(book, session, at, dues, self._terms.step)
 
     def announce(self, dues: Sequence[DueAction]) -> None:
-        """Say which actions act at the next session. Raises UnreachableError."""
+        """Announce the actions of the next session. Raises UnreachableError."""
         with self._changing() as book:
             announce(book, dues)
 
     def deposit(self, id: str, amount: Decimal) -> None:
-        """Put cash into the account. Raises RejectedError for no amount of money, or an id of another amount."""
+        """Put cash into the account. Raises RejectedError for an invalid amount, or an id with another amount."""
         if not (amount.is_finite() and ZERO < amount <= LARGEST and amount % CENT == ZERO):
-            raise RejectedError(f"{amount} is no amount of money to deposit")
+            raise RejectedError(f"invalid deposit {amount}: it must be a positive amount in whole cents")
         with self._changing() as book:
             found = book.execute("SELECT amount FROM deposits WHERE id = ?", (id,)).fetchone()
             if found is None:
@@ -169,11 +174,13 @@ class PaperBroker:
                 money = rows.money(book)
                 rows.put_money(book, replace(money, cash=money.cash + amount))
             elif Decimal(found[0]) != amount:
-                raise RejectedError(f"deposit {id} was of {found[0]}, not of {amount}")
+                raise RejectedError(f"deposit {id} already exists with the amount {found[0]}, not {amount}")
 
     @contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:
-        """A change that is the same made once or twice: whatever failed, ask again."""
+        """Open a transaction for an idempotent change: any failure is UnreachableError, and the caller may repeat
+        it.
+        """
         try:
             with self._file.writing() as book, localcontext(EXACT):
                 yield book
@@ -181,24 +188,28 @@ class PaperBroker:
             raise UnreachableError(str(error)) from error
 
     def _reserve(self, book: sqlite3.Connection, request: OrderRequest) -> None:
-        """Count an order as open. Raises RejectedError when the account does not bear it."""
+        """Count an order as open. Raises RejectedError when the buying power is too small."""
         asset = request.asset
         before = rows.holding(book, asset)
         if before.price is None:
             raise RejectedError(f"{asset} has no price")
         after = before.opened(request.side, request.quantity)
+        # `expected` counts in the units of open orders: a split of the next session may be announced already.
         if not self._terms.shorting and request.side is Side.SELL and after.sells > after.expected:
-            raise RejectedError(f"{asset}: {after.sells} are to be sold, {after.expected} are held, shorting is off")
+            raise RejectedError(
+                f"{asset}: open sells come to {after.sells}, {after.expected} are held, shorting is off"
+            )
+        # An order that does not raise the bound needs no power, even where the account is beyond its leverage.
         added = after.bound - before.bound
         power = max(rows.money(book).buying_power(self._terms.leverage), ZERO)
         if added > power:
-            raise RejectedError(f"{asset}: {added:.2f} of buying power are needed, {power:.2f} are left")
+            raise RejectedError(f"{asset}: the order needs {added:.2f} of buying power, {power:.2f} is left")
         _put(book, before, after)
 
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """What a close did to an asset: its holding, orders, fills and charges after it."""
+    """Result of a close for an asset: its holding, orders, fills and charges."""
 
     held: PaperHolding
     orders: list[BrokerOrder]
@@ -218,23 +229,26 @@ class _Close:
     def settle(
         self, held: PaperHolding, orders: Sequence[BrokerOrder], price: Decimal | None, volume: Decimal | None
     ) -> _Outcome:
-        """Charge for what was short, fill what was open; no order outlives the close it waited for."""
-        charges = self._borrow(held)
+        """Charge short positions and fill open orders; no order outlives the close it waited for."""
+        charges = self._borrow(held)  # on the position before this close's fills, at the last price
         seen = known(price)
         price = None if seen is None else seen.quantize(TICK)
         price = None if price is None or price <= ZERO else price
         fills = self._fill(orders, price, known(volume)) if orders and price is not None else []
         got = {fill.client_order_id: fill.quantity for fill in fills}
         closed = [self._closed(order, got, price, known(volume), len(orders)) for order in orders]
-        for order in orders:
+        for order in orders:  # all leave the book: filled, or expired with the day
             held = held.opened(order.request.side, order.filled - order.request.quantity)
         quantity = held.quantity + sum((fill.side.sign * fill.quantity for fill in fills), ZERO)
         last = held.price if price is None else price
+        # `coming` returns to 1: a split of this session acted before its close.
         after = PaperHolding(held.asset, quantity, held.buys, held.sells, self.session, last)
         return _Outcome(after, closed, fills, charges)
 
     def _fill(self, orders: Sequence[BrokerOrder], price: Decimal, volume: Decimal | None) -> list[Fill]:
-        """An order is filled once a session at most: that names the execution."""
+        """Return the fills of an asset's orders. An order has one fill a session at most, so the session names the
+        execution.
+        """
         wanted = {order.request: order.request.quantity - order.filled for order in orders}
         return [
             Fill(
@@ -276,20 +290,22 @@ class _Close:
 
 
 def _put(book: sqlite3.Connection, before: PaperHolding, after: PaperHolding) -> None:
-    """An asset from now on, and the account with it."""
+    """Store an asset's holding, and update the account by the change of its bound."""
     money = rows.money(book)
     rows.put_holdings(book, [after])
     rows.put_money(book, replace(money, bound=money.bound + after.bound - before.bound))
 
 
 def _check_form(request: OrderRequest, terms: Terms) -> None:
-    """Raises RejectedError for what no account could ask for."""
+    """Raise RejectedError for a request that is invalid at any account."""
     if not request.client_order_id or not request.asset:
-        raise RejectedError("an order has a client order id and an asset")
+        raise RejectedError("an order needs a client order id and an asset")
     quantity, limit = request.quantity, request.limit
     if not (quantity.is_finite() and ZERO < quantity <= LARGEST and quantity % terms.step == ZERO):
-        raise RejectedError(f"{request.asset}: a quantity of {quantity} is no positive multiple of {terms.step}")
+        raise RejectedError(
+            f"{request.asset}: invalid quantity {quantity}: it must be a positive multiple of {terms.step}"
+        )
     if (limit is not None) != (request.order_type is OrderType.LIMIT):
-        raise RejectedError(f"{request.asset}: limit orders have a limit, and no others")
+        raise RejectedError(f"{request.asset}: a limit order needs a limit, and other orders must not have one")
     if limit is not None and not (limit.is_finite() and ZERO < limit <= LARGEST):
-        raise RejectedError(f"{request.asset}: a limit of {limit}")
+        raise RejectedError(f"{request.asset}: invalid limit {limit}: it must be above zero")

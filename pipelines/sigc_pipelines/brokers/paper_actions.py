@@ -1,7 +1,7 @@
-"""Corporate actions in the paper broker's book: what they should have done by a session, less what they did.
+"""Corporate actions in the paper broker's book: their due effects by a session, less the booked ones.
 
-Quantities are those of the whole account. Cash is a charge of the kind `action ...`, which the ledger knows for what it
-books itself. Orders that were sent before the close before the ex-date, in units that are no more, expire.
+Quantities are those of the whole account. Cash is a charge of the kind `action ...`, which the ledger recognizes as its
+own booking. Orders sent before the last close before the ex-date are in old units, and expire.
 """
 
 from __future__ import annotations
@@ -27,15 +27,16 @@ _Part = tuple[Key, str, str]  # action, step, into
 
 
 def act(book: sqlite3.Connection, session: str, at: datetime, dues: Sequence[DueAction], step: Decimal) -> None:
-    """Bring the book to where these actions should have left it when `session` begins.
+    """Bring the book to the state that these actions should have left when `session` begins.
 
     A session before one whose actions are booked already changes nothing: the later call has done it.
     """
+    # Booked is the difference between due and done: a repeat books nothing, a corrected action its correction.
     if not dues or session < _through(book):
         return
     held = rows.holdings(book, {name for due in dues for name in (due.action.asset, due.action.into) if name})
     before = dict(held)
-    _expire(book, dues, held)
+    _expire(book, dues, held)  # first: holdings must not count orders in units that have ended
     done = _done(book, dues)
     wanted = _wanted(book, session, dues, held, done, step)
     charges, first = [], []
@@ -44,7 +45,8 @@ def act(book: sqlite3.Connection, session: str, at: datetime, dues: Sequence[Due
             difference = wanted.get(part, Amounts()) - done.get(part, Amounts())
             if not difference:
                 continue
-            if part not in done and part[1] == EFFECT:  # a payment changes no price
+            # A price is restated once, by the first booking of an effect; a payment changes no price.
+            if part not in done and part[1] == EFFECT:
                 first.append(due)
             number = _note(book, part, difference, session)
             _move(held, due, difference)
@@ -57,7 +59,7 @@ def act(book: sqlite3.Connection, session: str, at: datetime, dues: Sequence[Due
 
 
 def announce(book: sqlite3.Connection, dues: Sequence[DueAction]) -> None:
-    """Note splits of a session that has not been: until its close what is held is in other units than open orders."""
+    """Record splits of the next session: until its close, holdings are in other units than open orders."""
     splits = {due.action.asset: due for due in dues if due.action.kind is ActionKind.SPLIT}
     before = {a: h for a, h in rows.holdings(book, splits).items() if h.session < splits[a].session}
     after = {asset: replace(h, coming=splits[asset].action.ratio) for asset, h in before.items()}
@@ -82,7 +84,7 @@ def _expire(book: sqlite3.Connection, dues: Iterable[DueAction], held: dict[str,
 
 
 def _done(book: sqlite3.Connection, dues: Iterable[DueAction]) -> dict[_Part, Amounts]:
-    """What was booked of each action, by step."""
+    """Return the booked amounts of each action, by step."""
     found: dict[_Part, Amounts] = {}
     for due in dues:
         entries = book.execute(
@@ -104,10 +106,11 @@ def _wanted(
     done: Mapping[_Part, Amounts],
     step: Decimal,
 ) -> dict[_Part, Amounts]:
-    """What should be booked of each action, by step."""
+    """Return the due amounts of each action, by step."""
     assets = {name for due in dues for name in (due.action.asset, due.action.into) if name}
     first = min(due.before for due in dues)
     moves = [move for asset in sorted(assets) for move in _moves(book, asset, first)]
+    # `base`: quantities at the earliest of these closes, found by taking later fills and booked effects out again.
     base = {asset: held[asset].quantity if asset in held else ZERO for asset in assets}
     for move in moves:
         base[move.asset] -= move.change
@@ -155,7 +158,9 @@ def _move(held: dict[str, PaperHolding], due: DueAction, amounts: Amounts) -> No
 
 
 def _reprice(held: dict[str, PaperHolding], dues: Sequence[DueAction]) -> None:
-    """The last prices in the units of a session, of assets that were not marked in it yet. dues: booked first now."""
+    """Restate last prices into the units of a session, for assets not marked in it yet. dues: booked for the first
+    time.
+    """
     fresh = [d for d in dues if d.action.asset in held and held[d.action.asset].session < d.session]
     prices = {asset: h.price for asset, h in held.items() if h.price is not None}
     after = restated(prices, fresh)

@@ -1,8 +1,8 @@
-"""The paper broker's book on the disk: one SQLite file that any number of threads and processes may have open.
+"""The paper broker's book on disk: one SQLite file for any number of threads and processes.
 
-WAL and synchronous=FULL: what was answered is on the disk, and a kill at any moment leaves the book whole. Decimals and
-instants are TEXT; instants have one width, so that they compare as text. Numbers of fills and charges only grow, and
-are given inside the transaction that commits them: who has read up to a number has read all up to it.
+WAL and synchronous=FULL: an answer is on disk before it is given, and a kill at any moment leaves the book consistent.
+Decimals and instants are TEXT; instants have a fixed width, so that they compare as text. Numbers of fills and charges
+only grow, and are assigned inside the transaction that commits them: a reader up to a number has read all up to it.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ _FOURTH = ("ALTER TABLE orders ADD COLUMN message TEXT NOT NULL DEFAULT ''",)  #
 
 
 def instant_text(at: datetime) -> str:
-    """An instant in UTC, always as long."""
+    """Return an instant in UTC as text of a fixed width."""
     return at.astimezone(UTC).isoformat(timespec="microseconds")
 
 
@@ -126,7 +126,7 @@ class BookFile:
     """The open file. durable: False trades safety against power cuts for speed (replays)."""
 
     def __init__(self, path: Path, created: datetime, *, durable: bool, timeout_s: float) -> None:
-        """Open the book, made when there is none. Raises SigcError E310."""
+        """Open the book, and create it if it does not exist. Raises SigcError E310."""
         self.path = path
         self._turn = threading.RLock()
         self._connect = functools.partial(_connect, path, created, durable=durable, timeout_s=timeout_s)
@@ -135,19 +135,20 @@ class BookFile:
             with _alone(path.parent):
                 self._connection = self._connect()
         except (sqlite3.Error, OSError) as error:
-            hint = "look at the rights and the space of its folder, and whether the file is what it should be"
+            hint = "check permissions and free space of its folder, and that the file is a paper broker's book"
             raise SigcError(
                 Diagnostic("E310", f"the paper broker's book {path} can't be used: {error}", hint=hint)
             ) from (error)
 
     def close(self) -> None:
-        """Let the file go; again: nothing."""
+        """Close the file. Idempotent."""
         with self._turn:
             self._connection.close()
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """One state of the book. Raises UnreachableError."""
+        """Read one consistent state of the book. Raises UnreachableError."""
+        # A transaction even for reads: all statements of the block see one state.
         with self._turn:
             try:
                 self._connection.execute("BEGIN")
@@ -160,7 +161,8 @@ class BookFile:
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """All of the block, or nothing of it. Raises NotSentError (nothing), OutcomeUnknownError (either)."""
+        """Write the whole block or nothing. Raises NotSentError (nothing written), OutcomeUnknownError (unknown)."""
+        # IMMEDIATE takes the write lock first: reads in the block stay valid until the commit.
         with self._turn:
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
@@ -173,7 +175,7 @@ class BookFile:
                 raise
             try:
                 self._connection.execute("COMMIT")
-            except sqlite3.Error as error:
+            except sqlite3.Error as error:  # the WAL may or may not hold the commit: not known before it is read again
                 self._undo()
                 raise OutcomeUnknownError(f"the paper broker's book may not be written: {error}") from error
 
@@ -181,15 +183,15 @@ class BookFile:
         if self._connection.in_transaction:
             try:
                 self._connection.execute("ROLLBACK")
-            except sqlite3.Error:  # given up: the file is as it was before the transaction
+            except sqlite3.Error:  # closing rolls back too: the file is as it was before the transaction
                 self._connection.close()
                 self._connection = self._connect()
 
 
 @contextmanager
 def _alone(directory: Path) -> Iterator[None]:
-    """One process at a time makes a book in a folder."""
-    handle = os.open(directory, os.O_RDONLY)
+    """Lock a folder: one process at a time creates a book in it."""
+    handle = os.open(directory, os.O_RDONLY)  # the folder itself is the lock: no lock file is left behind
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
@@ -198,7 +200,7 @@ def _alone(directory: Path) -> Iterator[None]:
 
 
 def _connect(path: Path, created: datetime, *, durable: bool, timeout_s: float) -> sqlite3.Connection:
-    """A connection to a book that is whole: what fails on the way is undone when it is closed."""
+    """Return a connection to a complete book. A failure rolls back and closes it."""
     connection = sqlite3.connect(path, timeout=timeout_s, isolation_level=None, check_same_thread=False)
     try:
         tables, version = _check(connection)
@@ -215,19 +217,21 @@ def _connect(path: Path, created: datetime, *, durable: bool, timeout_s: float) 
 
 
 def _check(connection: sqlite3.Connection) -> tuple[int, int]:
-    """How many tables there are, and the version. Raises sqlite3.DatabaseError for a file of others, or a newer one."""
+    """Return the number of tables and the version. Raises sqlite3.DatabaseError for another file, or a newer
+    version.
+    """
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if tables and application != _APPLICATION_ID:
-        raise sqlite3.DatabaseError("it is something else")
+        raise sqlite3.DatabaseError("it is another kind of SQLite file")
     if version > _VERSION:
         raise sqlite3.DatabaseError(f"it has version {version}, this sigc knows versions up to {_VERSION}")
     return int(tables), int(version)
 
 
 def _create(connection: sqlite3.Connection, created: datetime) -> None:
-    """An empty book. Its name tells it from one that was made at another time."""
+    """Create an empty book. Its name tells it from a book that was created at another time."""
     book = hashlib.sha256(instant_text(created).encode()).hexdigest()[:8]
     connection.execute("BEGIN IMMEDIATE")
     for statement in (*_SCHEMA, *_SECOND, *_THIRD, *_FOURTH):
@@ -239,8 +243,9 @@ def _create(connection: sqlite3.Connection, created: datetime) -> None:
 
 
 def _raise_version(connection: sqlite3.Connection) -> None:
-    """Bring a book of an earlier version up to date."""
+    """Migrate a book of an earlier version."""
     connection.execute("BEGIN IMMEDIATE")
+    # Read again under the lock: another process may have migrated it meanwhile.
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     for _, statements in (at for at in ((2, _SECOND), (3, _THIRD), (4, _FOURTH)) if version < at[0]):
         for statement in statements:

@@ -1,7 +1,7 @@
-"""How the paper broker fills: prices, commissions, shares of volume, borrow fees. Pure, in exact decimals.
+"""Fills of the paper broker: prices, commissions, shares of volume, borrow fees. Pure functions, exact decimals.
 
-A fill is never better than the market was: slippage and the rounding of the price to six decimals are against us.
-Money is rounded to cents, halves to even. What rounds nowhere is exact: `EXACT` has digits to spare.
+A fill is never better than the market: slippage and the rounding of the price to six decimals are against us. Money is
+rounded to cents, halves to even. All else is exact: `EXACT` has digits to spare.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from sigc.store.ledger.records import ZERO, Side
 from sigc_pipelines.brokers.protocol import OrderRequest
 
 EXACT = Context(prec=80)
-LARGEST = Decimal(10) ** 15  # a larger quantity, price or deposit is a mistake
+LARGEST = Decimal(10) ** 15  # a larger quantity, price or deposit is an input error
 CENT = Decimal("0.01")
 TICK = Decimal("0.000001")
 _BPS = Decimal(10_000)
-_YEAR_DAYS = Decimal(365)
+_YEAR_DAYS = Decimal(365)  # of borrow rates: actual/365
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What the broker asks for, as fractions (slippage 0.0005 is 5 bps) and money."""
+    """The broker's terms, as fractions (slippage 0.0005 is 5 bps) and money."""
 
     slippage: Decimal
     commission_rate: Decimal
@@ -39,7 +39,7 @@ class Terms:
 
     @classmethod
     def of(cls, settings: PaperSettings) -> Terms:
-        """The settings in decimals, as they are written."""
+        """Return the settings as decimals of their text."""
         return cls(
             slippage=_decimal(settings.slippage_bps) / _BPS,
             commission_rate=_decimal(settings.commission_bps) / _BPS,
@@ -55,7 +55,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class MatchedOrder:
-    """What one order gets at a mark."""
+    """The fill of one order at a mark."""
 
     quantity: Decimal
     price: Decimal
@@ -67,12 +67,12 @@ def _decimal(number: float) -> Decimal:
 
 
 def known(number: Decimal | None) -> Decimal | None:
-    """A price or volume that is a number; None for one that is missing, infinite, NaN or absurd."""
+    """Return a valid price or volume; None for one that is missing, infinite, NaN or absurd."""
     return number if number is not None and number.is_finite() and abs(number) <= LARGEST else None
 
 
 def execution_price(mark: Decimal, side: Side, terms: Terms) -> Decimal:
-    """What one pays or gets when the market is at `mark`.
+    """Return the price paid or received when the market is at `mark`.
 
     >>> terms = Terms.of(PaperSettings(slippage_bps=5))
     >>> execution_price(Decimal(100), Side.BUY, terms), execution_price(Decimal(100), Side.SELL, terms)
@@ -83,12 +83,12 @@ def execution_price(mark: Decimal, side: Side, terms: Terms) -> Decimal:
 
 
 def reaches(request: OrderRequest, price: Decimal) -> bool:
-    """Whether an order may be filled at that price: no worse than its limit, and a price at all."""
+    """Return True if an order may be filled at that price: a positive price, no worse than the limit."""
     return price > ZERO and (request.limit is None or request.side.sign * (request.limit - price) >= ZERO)
 
 
 def commission(quantity: Decimal, price: Decimal, terms: Terms) -> Decimal:
-    """Of one fill, in cents.
+    """Return the commission of one fill, in cents.
 
     >>> commission(Decimal(100), Decimal("10.005"), Terms.of(PaperSettings(commission_bps=10, min_commission=0.5)))
     Decimal('1.00')
@@ -98,7 +98,7 @@ def commission(quantity: Decimal, price: Decimal, terms: Terms) -> Decimal:
 
 
 def borrow_fee(value: Decimal, since: str, until: str, terms: Terms) -> Decimal:
-    """For a short position of that value (positive) from one session to a later one, in cents.
+    """Return the fee for a short position of that value (positive) from one session to a later one, in cents.
 
     >>> borrow_fee(Decimal(73_000), "2024-01-05", "2024-01-08", Terms.of(PaperSettings(borrow_bps=100)))
     Decimal('6.00')
@@ -108,13 +108,14 @@ def borrow_fee(value: Decimal, since: str, until: str, terms: Terms) -> Decimal:
 
 
 def shares(wanted: Sequence[Decimal], available: Decimal | None, step: Decimal) -> tuple[Decimal, ...]:
-    """How `available` is shared among orders that want so much: by what they want, in whole steps.
+    """Share `available` among orders in proportion to the wanted quantities, in whole steps.
 
-    Steps that are left over go to the largest remainders, the earlier order first. None: there is enough for all.
+    Left-over steps go to the largest remainders, the earlier order first. available None: enough for all.
 
     >>> shares([Decimal(100), Decimal(300), Decimal(100)], Decimal(99), Decimal(1))
     (Decimal('20'), Decimal('59'), Decimal('20'))
     """
+    # Largest remainder method (Hamilton), in integers of steps: shares add up to the supply exactly.
     units = [int(each // step) for each in wanted]
     whole = sum(units)
     if available is None or available >= sum(wanted, ZERO):
@@ -130,7 +131,7 @@ def shares(wanted: Sequence[Decimal], available: Decimal | None, step: Decimal) 
 
 
 def why_short(request: OrderRequest, price: Decimal | None, volume: Decimal | None, number: int, terms: Terms) -> str:
-    """Say why a close did not fill an order in full. number: of the orders that share the asset's volume.
+    """Return the reason why a close did not fill an order in full. number: of the orders that share the asset's volume.
 
     >>> terms = Terms.of(PaperSettings(max_volume_pct=0.0001))
     >>> why_short(OrderRequest("o1", "A", Side.BUY, Decimal(99)), Decimal(5), Decimal("420195"), 1, terms)
@@ -152,7 +153,7 @@ def _plain(number: Decimal) -> str:
 def match(
     wanted: Mapping[OrderRequest, Decimal], mark: Decimal, volume: Decimal | None, terms: Terms
 ) -> dict[OrderRequest, MatchedOrder]:
-    """What each order of one asset gets of a session. wanted: what is left of it, in the order of submission."""
+    """Return the fill of each order of one asset in a session. wanted: open quantities, in the order of submission."""
     prices = {request: execution_price(mark, request.side, terms) for request in wanted}
     reached = [request for request in wanted if reaches(request, prices[request])]
     available = None if volume is None else volume * terms.max_volume

@@ -1,4 +1,4 @@
-"""The rows of the paper broker's book as values, read and written within a transaction of `paper_file.py`."""
+"""Rows of the paper broker's book as values, read and written within a transaction of `paper_file.py`."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _HOLDING = "SELECT asset, quantity, buys, sells, session, price, coming FROM hol
 
 @dataclass(frozen=True, slots=True)
 class PaperHolding:
-    """An asset in the book. buys, sells: what is open. session: the last one marked. price: the last one known.
+    """An asset in the book. buys, sells: open quantities. session: the last one marked. price: the last known one.
 
-    coming: new shares per old one of a split that acts at the next session, in whose units open orders are.
+    coming: new shares per old one of a split at the next session; open orders are in its units.
     """
 
     asset: str
@@ -40,7 +40,7 @@ class PaperHolding:
 
     @property
     def worth(self) -> Decimal:
-        """Of the position at the last price."""
+        """Value of the position at the last price."""
         return self.quantity * (self.price or ZERO) if self.quantity else ZERO
 
     @property
@@ -53,7 +53,7 @@ class PaperHolding:
         if not (self.quantity or self.buys or self.sells):
             return ZERO
         held, price = self.expected, self.price or ZERO
-        if self.coming != 1:
+        if self.coming != 1:  # quantities are in new units here, the price is still in old ones
             price = price * self.coming.denominator / self.coming.numerator
         return max(abs(held + self.buys), abs(held - self.sells)) * price
 
@@ -65,7 +65,7 @@ class PaperHolding:
         return self.quantity * self.coming.numerator / self.coming.denominator
 
     def opened(self, side: Side, quantity: Decimal) -> PaperHolding:
-        """With so much more in open orders (less of it, when negative)."""
+        """Return the holding with more (less, when negative) in open orders."""
         if side is Side.BUY:
             return replace(self, buys=self.buys + quantity)
         return replace(self, sells=self.sells + quantity)
@@ -80,35 +80,35 @@ class Money:
     bound: Decimal
 
     def buying_power(self, leverage: Decimal) -> Decimal:
-        """By how much `bound` may grow; negative when it is too large already."""
+        """Return the amount by which `bound` may grow; negative when it is too large already."""
         return leverage * (self.cash + self.worth) - self.bound
 
 
 def book_name(book: sqlite3.Connection) -> str:
-    """What tells this book from another one at the same place."""
+    """Return the name that tells this book from another one at the same path."""
     (name,) = book.execute("SELECT book FROM account").fetchone()
     return str(name)
 
 
 def money(book: sqlite3.Connection) -> Money:
-    """The account as it stands."""
+    """Return the account."""
     cash, worth, bound = book.execute("SELECT cash, worth, bound FROM account").fetchone()
     return Money(Decimal(cash), Decimal(worth), Decimal(bound))
 
 
 def put_money(book: sqlite3.Connection, now: Money) -> None:
-    """The account from now on."""
+    """Store the account."""
     book.execute("UPDATE account SET cash = ?, worth = ?, bound = ?", (str(now.cash), str(now.worth), str(now.bound)))
 
 
 def holding(book: sqlite3.Connection, asset: str) -> PaperHolding:
-    """An asset as it stands, an empty one when it is new."""
+    """Return an asset's holding, an empty one for a new asset."""
     row = book.execute(f"{_HOLDING} WHERE asset = ?", (asset,)).fetchone()
     return PaperHolding(asset) if row is None else _holding(row)
 
 
 def holdings(book: sqlite3.Connection, assets: Iterable[str] | None = None) -> dict[str, PaperHolding]:
-    """All assets, sorted; or those of some that are known."""
+    """Return all holdings, sorted by asset; or the known ones of `assets`."""
     if assets is None:
         return {row[0]: _holding(row) for row in book.execute(f"{_HOLDING} ORDER BY asset")}
     known = {asset: holding(book, asset) for asset in sorted(assets)}
@@ -116,7 +116,7 @@ def holdings(book: sqlite3.Connection, assets: Iterable[str] | None = None) -> d
 
 
 def put_holdings(book: sqlite3.Connection, now: Iterable[PaperHolding]) -> None:
-    """These assets from now on."""
+    """Store these holdings."""
     book.executemany(
         "INSERT OR REPLACE INTO holdings VALUES (?, ?, ?, ?, ?, ?, ?)",
         [
@@ -132,7 +132,7 @@ def put_holdings(book: sqlite3.Connection, now: Iterable[PaperHolding]) -> None:
 def change_holdings(
     book: sqlite3.Connection, before: Mapping[str, PaperHolding], after: Mapping[str, PaperHolding], cash: Decimal
 ) -> None:
-    """Some assets from now on, and the account with them. cash: what it gets besides, or pays."""
+    """Store changed holdings, and update the account by their change. cash: added to the account, negative to pay."""
     changed = [held for asset, held in after.items() if before.get(asset) != held]
     put_holdings(book, changed)
     then, now = [before[h.asset] for h in changed if h.asset in before], money(book)
@@ -142,13 +142,13 @@ def change_holdings(
 
 
 def find_order(book: sqlite3.Connection, client_order_id: str) -> BrokerOrder | None:
-    """The order of that id."""
+    """Return the order of that id."""
     row = book.execute(f"{_ORDER} WHERE client_order_id = ?", (client_order_id,)).fetchone()
     return None if row is None else _order(row)
 
 
 def orders_since(book: sqlite3.Connection, since: datetime) -> tuple[BrokerOrder, ...]:
-    """Submitted at or after `since`, or open, in the order of submission."""
+    """Return the orders submitted at or after `since` and all open ones, in the order of submission."""
     # Two searches, each by its index: one with OR would read the whole table.
     found = {row[0]: row for row in book.execute(f"{_ORDER} WHERE status = 'new'")}
     found |= {row[0]: row for row in book.execute(f"{_ORDER} WHERE submitted >= ?", (instant_text(since),))}
@@ -156,7 +156,7 @@ def orders_since(book: sqlite3.Connection, since: datetime) -> tuple[BrokerOrder
 
 
 def open_orders(book: sqlite3.Connection, before: datetime, assets: Iterable[str]) -> dict[str, list[BrokerOrder]]:
-    """Open orders for these assets submitted before an instant, by asset, in the order of submission."""
+    """Return open orders for these assets submitted before an instant, by asset, in the order of submission."""
     found: dict[str, list[BrokerOrder]] = {asset: [] for asset in assets}
     rows = book.execute(f"{_ORDER} WHERE status = 'new' AND submitted < ? ORDER BY number", (instant_text(before),))
     for row in rows:
@@ -184,7 +184,7 @@ def insert_order(book: sqlite3.Connection, request: OrderRequest, at: datetime) 
 
 
 def close_orders(book: sqlite3.Connection, closed: Iterable[BrokerOrder]) -> None:
-    """These orders are as they will stay."""
+    """Store the final state of these orders."""
     book.executemany(
         "UPDATE orders SET status = ?, filled = ?, message = ? WHERE client_order_id = ?",
         [(order.status, str(order.filled), order.message, order.request.client_order_id) for order in closed],
@@ -216,7 +216,9 @@ def insert_activities(book: sqlite3.Connection, fills: Iterable[Fill], charges: 
 
 
 def activities(book: sqlite3.Connection, cursor: str) -> Activities:
-    """Fills and charges after a cursor: `book:fill:charge`, the last numbers read. One of another book is as none."""
+    """Return fills and charges after a cursor `book:fill:charge` (the last numbers read). A cursor of another book
+    counts as ''.
+    """
     name = book_name(book)
     fill, charge = _numbers(cursor, name)
     fills = book.execute("SELECT * FROM fills WHERE number > ? ORDER BY number", (fill,)).fetchall()

@@ -1,6 +1,7 @@
-"""A broker that is sent so many requests at a time, however many strategies trade on it.
+"""A limit on concurrent requests to a broker, shared by all strategies that trade on it.
 
-Who waits too long for his turn has sent nothing, and is told so: a read was not answered, an order was not sent.
+A request that waits too long for its turn is not sent, and fails as such: UnreachableError for a read, NotSentError for
+an order.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ from sigc_pipelines.brokers.protocol import (
 
 
 class PooledBroker:
-    """A broker in front of another. Of a simulation it is one too. most: requests at a time; timeout_s: for a turn."""
+    """A broker in front of another; a simulation stays one. most: concurrent requests; timeout_s: longest wait for a
+    turn.
+    """
 
     def __init__(self, inner: Broker, most: int, timeout_s: float) -> None:
         self.inner = inner
@@ -34,81 +37,81 @@ class PooledBroker:
         self._free = threading.BoundedSemaphore(most)
 
     def close(self) -> None:
-        """Let go of the inner broker."""
+        """Close the inner broker."""
         close = getattr(self.inner, "close", None)
         if close is not None:
             close()
 
     def capabilities(self) -> Capabilities:
-        """Of the inner broker; no request is made for it."""
+        """Return the inner broker's; makes no request."""
         return self.inner.capabilities()
 
     def account(self) -> Account:
-        """Of the inner broker."""
+        """Return the inner broker's."""
         with self._turn(UnreachableError):
             return self.inner.account()
 
     def positions(self) -> dict[str, Decimal]:
-        """Of the inner broker."""
+        """Return the inner broker's."""
         with self._turn(UnreachableError):
             return self.inner.positions()
 
     def submit(self, request: OrderRequest) -> BrokerOrder:
-        """To the inner broker."""
+        """Submit to the inner broker."""
         with self._turn(NotSentError):
             return self.inner.submit(request)
 
     def order(self, client_order_id: str) -> BrokerOrder | None:
-        """Of the inner broker."""
+        """Return the inner broker's."""
         with self._turn(UnreachableError):
             return self.inner.order(client_order_id)
 
     def orders(self, since: datetime) -> tuple[BrokerOrder, ...]:
-        """Of the inner broker."""
+        """Return the inner broker's."""
         with self._turn(UnreachableError):
             return self.inner.orders(since)
 
     def cancel(self, client_order_id: str) -> None:
-        """At the inner broker."""
+        """Cancel at the inner broker."""
         with self._turn(UnreachableError):
             self.inner.cancel(client_order_id)
 
     def activities(self, cursor: str) -> Activities:
-        """Of the inner broker."""
+        """Return the inner broker's."""
         with self._turn(UnreachableError):
             return self.inner.activities(cursor)
 
     def mark(
         self, session: str, at: datetime, prices: Mapping[str, Decimal | None], volumes: Mapping[str, Decimal | None]
     ) -> None:
-        """The market, to an inner broker that is a simulation."""
+        """Pass the market to an inner broker that is a simulation."""
         with self._turn(UnreachableError):
             self._simulated().mark(session, at, prices, volumes)
 
     def act(self, session: str, at: datetime, dues: Sequence[DueAction]) -> None:
-        """Corporate actions, to an inner broker that is a simulation."""
+        """Pass corporate actions to an inner broker that is a simulation."""
         with self._turn(UnreachableError):
             self._simulated().act(session, at, dues)
 
     def announce(self, dues: Sequence[DueAction]) -> None:
-        """Corporate actions of the next session, to an inner broker that is a simulation."""
+        """Pass the next session's corporate actions to an inner broker that is a simulation."""
         with self._turn(UnreachableError):
             self._simulated().announce(dues)
 
     def deposit(self, id: str, amount: Decimal) -> None:
-        """Cash, to an inner broker that is a simulation."""
+        """Pass cash to an inner broker that is a simulation."""
         with self._turn(UnreachableError):
             self._simulated().deposit(id, amount)
 
     def _simulated(self) -> Simulated:
         if not isinstance(self.inner, Simulated):
-            raise TypeError(f"{type(self.inner).__name__} is no simulation")
+            raise TypeError(f"{type(self.inner).__name__} is not a simulation")
         return self.inner
 
     @contextmanager
     def _turn(self, refusal: type[UnreachableError | NotSentError]) -> Iterator[None]:
         if not self._free.acquire(timeout=self._timeout_s):
-            raise refusal(f"{self._most} requests to the broker were under way for {self._timeout_s:g} s")
+            raise refusal(f"no turn within {self._timeout_s:g} s: {self._most} requests to the broker were under way")
         try:
             yield
         finally:

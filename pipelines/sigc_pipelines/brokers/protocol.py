@@ -1,13 +1,13 @@
-"""What a broker is to us: eight questions, and five ways to fail.
+"""The broker protocol: eight requests, and five ways to fail.
 
-Reads may be retried. `submit` may be called once for an answer: its failures say what is known of the order.
+Reads may be retried. A failed `submit` must not simply be repeated: the error says what is known of the order.
 
     Rejected        it is not in the book, and will not be
     NotSent         it is not in the book: nothing reached the broker (Throttled: it asked us to wait)
-    OutcomeUnknown  it may or may not be: look it up by its client order id, never send another
+    OutcomeUnknown  it may or may not be in the book: look it up by its client order id, never send another
     Unreachable     a read got no answer
 
-Neighbours: `contract.py` is what every broker must pass; `paper.py` the embedded one; `faulty.py` makes any of them
+Neighbours: `contract.py` is the test suite of every broker; `paper.py` the embedded one; `faulty.py` makes any of them
 fail as real ones do.
 """
 
@@ -25,7 +25,7 @@ from sigc.store.ledger.records import ZERO, Charge, Fill, OrderType, Side, TimeI
 
 
 class BrokerError(Exception):
-    """What a broker, or the way to it, says no with."""
+    """Base of the errors of a broker or of the connection to it."""
 
 
 class RejectedError(BrokerError):
@@ -33,7 +33,7 @@ class RejectedError(BrokerError):
 
 
 class NotSentError(BrokerError):
-    """The request did not reach the book. retry_after_s: how long to wait before it is sent again."""
+    """The request did not reach the book. retry_after_s: the wait before it may be sent again."""
 
     def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
         super().__init__(message, retry_after_s)
@@ -44,7 +44,7 @@ class NotSentError(BrokerError):
 
 
 class ThrottledError(NotSentError):
-    """The broker asks us to slow down."""
+    """The broker asks us to send fewer requests."""
 
 
 class OutcomeUnknownError(BrokerError):
@@ -56,7 +56,7 @@ class UnreachableError(BrokerError):
 
 
 class OrderStatus(StrEnum):
-    """Where an order stands in the broker's book."""
+    """Status of an order in the broker's book."""
 
     NEW = "new"
     PARTIALLY_FILLED = "partially_filled"
@@ -67,13 +67,13 @@ class OrderStatus(StrEnum):
 
     @property
     def is_open(self) -> bool:
-        """Whether it may still be filled."""
+        """True if the order may still be filled."""
         return self in (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED)
 
 
 @dataclass(frozen=True, slots=True)
 class OrderRequest:
-    """An order as it is sent. quantity > 0; limit: only of limit orders."""
+    """An order as it is sent. quantity > 0; limit: of limit orders only."""
 
     client_order_id: str
     asset: str
@@ -98,11 +98,11 @@ class BrokerOrder:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a broker can do. name: of its kind; is_live: whether it is real money.
+    """Capabilities of a broker. name: of its kind; is_live: trades real money.
 
-    quantity_step: quantities are multiples of it (1: whole shares). shorting: whether it takes orders that sell more
-    than is held; orders of a type or a time in force that is left out are no setting of `execution`. simulated: whether
-    it must be told the market, see `Simulated`.
+    quantity_step: quantities are multiples of it (1: whole shares). shorting: takes orders that sell more than is
+    held. order_types, times_in_force: the allowed settings of `execution`. simulated: must be told the market, see
+    `Simulated`.
     """
 
     name: str
@@ -116,7 +116,9 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The account's money. equity: cash and positions at the broker's marks. buying_power: what may be bought."""
+    """The account's money. equity: cash and positions at the broker's marks. buying_power: amount that may be
+    bought.
+    """
 
     cash: Decimal
     equity: Decimal
@@ -136,70 +138,72 @@ class Broker(Protocol):
     """A broker. Every call has a timeout of its own; none retries."""
 
     def capabilities(self) -> Capabilities:
-        """What it can do; needs no connection."""
+        """Return the capabilities; needs no connection."""
         ...
 
     def account(self) -> Account:
-        """Raises UnreachableError."""
+        """Return the account. Raises UnreachableError."""
         ...
 
     def positions(self) -> dict[str, Decimal]:
-        """Quantity by asset, without zeros. Raises UnreachableError."""
+        """Return the quantity by asset, without zeros. Raises UnreachableError."""
         ...
 
     def submit(self, request: OrderRequest) -> BrokerOrder:
-        """Put an order into the book. A client order id that is known already gives that order, and no other.
+        """Put an order into the book. A known client order id returns that order and adds no other.
 
         Raises RejectedError, NotSentError (ThrottledError), OutcomeUnknownError.
         """
         ...
 
     def order(self, client_order_id: str) -> BrokerOrder | None:
-        """The order of that id, None without one; a fresh one may be missing. Raises UnreachableError."""
+        """Return the order of that id, None without one; a fresh order may be missing. Raises UnreachableError."""
         ...
 
     def orders(self, since: datetime) -> tuple[BrokerOrder, ...]:
-        """Every order submitted at or after `since`, and every open one, by submission. Raises UnreachableError."""
+        """Return every order submitted at or after `since`, and every open one, by submission. Raises
+        UnreachableError.
+        """
         ...
 
     def cancel(self, client_order_id: str) -> None:
-        """Ask for an order to be taken from the book; nothing when it is not open any more.
+        """Ask for an order to be taken from the book; no effect when it is not open any more.
 
         Raises RejectedError when there is no such order, UnreachableError.
         """
         ...
 
     def activities(self, cursor: str) -> Activities:
-        """Fills and charges after `cursor` ('' for all); some may come twice. Raises UnreachableError."""
+        """Return fills and charges after `cursor` ('' for all); some may come twice. Raises UnreachableError."""
         ...
 
 
 @runtime_checkable
 class Simulated(Protocol):
-    """What a broker that is a simulation must be told: the market, and who its customers are."""
+    """A simulated broker, which must be told the market, corporate actions and deposits."""
 
     def mark(
         self, session: str, at: datetime, prices: Mapping[str, Decimal | None], volumes: Mapping[str, Decimal | None]
     ) -> None:
-        """The prices of the close (instant `at`) of a session; None for an asset that had no price.
+        """Close a session (instant `at`) at these prices; None for an asset that had no price.
 
-        Once for an asset and session, in order of sessions: again or earlier changes nothing. Open orders for these
-        assets that were submitted before `at` are filled, as far as volume allows; what is left of day orders expires.
+        Sessions come in order, and count once for an asset: a repeat or an earlier one changes nothing. Open orders for
+        these assets submitted before `at` are filled as far as volume allows; the rest of day orders expires.
         """
         ...
 
     def act(self, session: str, at: datetime, dues: Sequence[DueAction]) -> None:
-        """Let corporate actions act on positions, cash and open orders: before the `mark` of that session.
+        """Apply corporate actions to positions, cash and open orders, before the `mark` of that session.
 
-        dues: all actions known of assets that hang together, from the first on that is new or changed, up to the
-        session. Again, late, corrected: what they should have done is computed, and the difference is booked.
+        dues: all known actions of connected assets, from the first new or changed one up to the session. The difference
+        between their due and their booked effects is booked, so calls may be repeated, late, or corrected.
         """
         ...
 
     def announce(self, dues: Sequence[DueAction]) -> None:
-        """Say which actions act at the next session: orders from now on are in its units, before positions are.
+        """Announce the actions of the next session: orders from now on are in its units, before positions are.
 
-        Again changes nothing, nor does a session that was marked already.
+        A repeat changes nothing, nor does a session that was marked already.
         """
         ...
 
@@ -209,5 +213,5 @@ class Simulated(Protocol):
 
 
 def simulation(broker: Broker) -> Simulated | None:
-    """What must be told the market, of a broker that is a simulation; None for one that trades."""
+    """Return the broker as a simulation, None for one that trades."""
     return broker if broker.capabilities().simulated and isinstance(broker, Simulated) else None

@@ -1,7 +1,7 @@
-"""Which broker a configuration names: the embedded one, or one that is installed.
+"""Lookup of the broker that a configuration names: the embedded one, or an installed one.
 
-An installed broker is an entry point of the group `sigc.brokers`: a callable that is given `broker.options` and what
-every broker needs, and gives a `Broker`.
+An installed broker is an entry point of the group `sigc.brokers`: a callable that takes `broker.options` and the inputs
+of every broker, and returns a `Broker`.
 
     [project.entry-points."sigc.brokers"]
     mine = "my_package.broker:open_mine"        # open_mine(settings, directory, clock) -> Broker
@@ -39,9 +39,9 @@ def open_broker(
 ) -> Broker:
     """Open the broker of that type. durable: see `PaperBroker`; an installed broker keeps its own promises.
 
-    connections: how many requests it is sent at a time, and how long an answer is waited for where the broker's own
-    settings don't say. execution: what its orders will be. Raises SigcError: E402 for one that is not installed, does
-    not load, or takes no such orders; what the broker raises.
+    connections: the number of concurrent requests, and the timeout where the broker's own settings have none.
+    execution: the settings of its orders. Raises SigcError: E402 for a broker that is not installed, does not load, or
+    does not take such orders; and the broker's own errors.
     """
     ways = connections or ConnectionSettings()
     timeout_s = settings.timeout_s or ways.timeout_seconds
@@ -69,14 +69,14 @@ def _untaken(can: Capabilities, execution: ExecutionSettings) -> Diagnostic | No
 
 
 def close_broker(broker: Broker) -> None:
-    """Let go of what a broker holds: files, connections. One without `close` holds nothing."""
+    """Close a broker's files and connections. A broker without `close` has none."""
     close = getattr(broker, "close", None)
     if close is not None:
         close()
 
 
 def installed() -> dict[str, EntryPoint]:
-    """Brokers from outside, by name."""
+    """Return the installed brokers by name, without the embedded one."""
     return {entry.name: entry for entry in sorted(entry_points(group=GROUP)) if entry.name != PAPER}
 
 
@@ -92,5 +92,5 @@ def _load(name: str) -> OpenBroker:
         loaded: OpenBroker = found[name].load()
     except Exception as error:
         message = f"broker.type: the broker '{name}' ({found[name].value}) does not load: {error}"
-        raise SigcError(Diagnostic("E402", message, hint="install it anew, or choose another")) from error
+        raise SigcError(Diagnostic("E402", message, hint="reinstall it, or choose another broker")) from error
     return loaded

@@ -1,1 +1,1 @@
-"""Checks: what no run and no order may exceed (see README.md)."""
+"""Checks: limits that no run and no order may exceed (see README.md)."""

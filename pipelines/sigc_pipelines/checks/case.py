@@ -1,4 +1,4 @@
-"""An order to be judged, with what its checks share."""
+"""An order under check, with the values that its checks share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from sigc_pipelines.checks.exposure import Bound, Exposure, ExposureLine, worst_
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """An order to be judged. without, with_it: its asset's line without the order, and with all that it may fill."""
+    """An order under check. without, with_it: its asset's line without the order, and with all that it may still
+    fill.
+    """
 
     order: Intent
     at: Exposure
@@ -26,23 +28,23 @@ class Case:
 
     @property
     def open(self) -> Decimal:
-        """What the order may still fill."""
+        """Quantity of the order that may still be filled."""
         return self.order.quantity - self.order.filled
 
     @property
     def is_way_out(self) -> bool:
-        """Whether all it can do, whatever else is filled, is take the position nearer to zero."""
+        """True if the order can only take the position nearer to zero, whatever else is filled."""
         line = self.with_it
         return line.lowest >= 0 if self.order.side is Side.SELL else line.highest <= 0
 
     @property
     def whole(self) -> Decimal:
-        """The quantity of the order, or of all that it is a slice of."""
+        """The quantity of the order, or of the parent that it is a slice of."""
         return self.at.parents.get(self.order.parent, self.order.quantity)
 
 
 def unless_way_out(case: Case, measured: Callable[[], Breach | None]) -> Breach | None:
-    """What is measured; what can't be is no obstacle on the way out."""
+    """Return what `measured` finds. On the way out, a value that can't be evaluated is no obstacle."""
     try:
         return measured()
     except UnevaluableError:
@@ -58,10 +60,12 @@ def beyond(value: Decimal, limit: Decimal, what: str) -> Breach | None:
 
 
 def dearest(order: Intent, bound: Bound) -> Decimal:
-    """What a share is counted at by limits in money: no price that is wrong by being low makes an order small."""
+    """Return the price per share for limits in money: the highest known one, so that a wrong low price does not make an
+    order small.
+    """
     return max(worst_price(order), bound.high or ZERO)
 
 
 def exact(limit: float) -> Decimal:
-    """A limit as it was written: 0.1 is a tenth."""
+    """Return a limit as it was written: 0.1 is a tenth."""
     return Decimal(repr(limit))

@@ -1,12 +1,12 @@
-"""Checks of loaded data, and what follows for each asset: trade it, keep it, or want none of it.
+"""Checks of loaded data, and the treatment of each asset that follows: trade it, keep it, or hold none of it.
 
-What a check finds is weighed by the policy of its kind:
+The policy of its kind weighs each finding:
 
     halt       an error: the run is refused
     hold       a warning: positions are kept (of all assets; of those without a price, for on_missing_symbol)
-    use_cache  a warning: trade to the target of the book's last run instead of what these data say
-    exclude    a warning: nothing of these assets is wanted
-    alert      a warning: go on as if nothing were
+    use_cache  a warning: trade to the target of the book's last run instead of the target from these data
+    exclude    a warning: the target of these assets is zero
+    alert      a warning: go on
 
     on_stale_data      fresh, repeats (most assets only repeat their last row), late, covered (a source that is read)
     on_data_error      rows, complete, anomalies above max_anomalies_pct, universe
@@ -34,13 +34,13 @@ from sigc_pipelines.checks.declare import Breach, UnevaluableError, check, colle
 from sigc_pipelines.checks.view import FEW_ASSETS, DataView, SourceView
 
 Where = NDArray[np.bool_]
-# What a check is about, which says the policy by which it is weighed.
+# Groups of checks; each group has the policy that weighs its findings.
 FUTURE, STALE, DAMAGED, UNPRICED, ODD, RARE = "future", "stale", "damaged", "unpriced", "odd", "rare"
-_NEAR_SPLIT = 0.005  # of its ratio
+_NEAR_SPLIT = 0.005  # relative distance to the ratio of a split
 
 
 class Treatment(StrEnum):
-    """What becomes of an asset: traded to its target, kept at what is held, or wanted at nothing."""
+    """Treatment of an asset: traded to its target, kept at its held position, or brought to zero."""
 
     TRADE = "trade"
     HOLD = "hold"
@@ -49,10 +49,10 @@ class Treatment(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DataVerdict:
-    """What the data are good for. use_cache: trade to the last run's target; treatments: of wanted and held assets.
+    """The verdict on the data. use_cache: trade to the last run's target; treatments: of wanted and held assets.
 
-    odd: assets that are not traded for an anomaly, so that their change waits. A finding of weight ERROR refuses the
-    run whatever the treatments say.
+    odd: assets that are not traded because of an anomaly; their change is pending. A finding of weight ERROR refuses
+    the run whatever the treatments are.
     """
 
     findings: tuple[Finding, ...]
@@ -62,20 +62,20 @@ class DataVerdict:
 
     @property
     def is_refused(self) -> bool:
-        """Whether nothing may be traded on these data."""
+        """True if nothing may be traded on these data."""
         return any(f.weight is Weight.ERROR for f in self.findings)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RelevantData:
-    """The data beside the assets that matter: those wanted or held, by name."""
+    """The data together with the relevant assets: those wanted or held, by name."""
 
     view: DataView
     needed: tuple[str, ...]
 
 
 def judge_data(view: DataView, wanted: Collection[str], held: Collection[str], limits: SafetySettings) -> DataVerdict:
-    """Judge the data that `wanted` assets were computed from, and what `held` ones are valued by."""
+    """Check the data that `wanted` assets were computed from and `held` ones are valued by."""
     seen = RelevantData(view, tuple(sorted({*wanted, *held})))
     future = _weighed(FUTURE, seen, limits, "halt")
     stale = _weighed(STALE, seen, limits, limits.on_stale_data)
@@ -85,6 +85,7 @@ def judge_data(view: DataView, wanted: Collection[str], held: Collection[str], l
     rare = _weighed(RARE, seen, limits, "alert")
     policies = {limits.on_stale_data} if stale else set()
     policies |= {limits.on_data_error} if damaged else set()
+    # `hold` for stale or damaged data keeps every position, so the policies of single assets do not matter then.
     keeps_all = "hold" in policies
     treatments = dict.fromkeys(seen.needed, Treatment.HOLD if keeps_all else Treatment.TRADE)
     kinds = ((unpriced, limits.on_missing_symbol), (odd, limits.on_anomaly))
@@ -148,7 +149,7 @@ def covered(seen: RelevantData, limits: SafetySettings) -> Breach | None:
 
 @check(group=RARE)
 def unread(seen: RelevantData, limits: SafetySettings) -> Breach | None:
-    """Sources that the weights are not made of, which are late or lack values."""
+    """Sources that the weights do not use and that are late or lack values."""
     others = [s for s in seen.view.sources if not s.is_read]
     behind = [s for s in others if s.is_late]
     less = [s for s in others if not s.is_late and _has_dropped(s, limits)]
@@ -170,7 +171,7 @@ def splits(seen: RelevantData, limits: SafetySettings) -> Breach | None:  # noqa
 
 @check("max_universe_change", group=DAMAGED)
 def universe(seen: RelevantData, limits: SafetySettings) -> Breach | None:
-    """The share of the assets with a price that have none any more; declared ends are none of them."""
+    """The share of the assets with a price that have none any more, without those with a declared end."""
     view = seen.view
     before = _priced(view.previous) & ~np.isin(view.names, list(view.ended))
     gone = before & ~_known(view)
@@ -247,7 +248,7 @@ def _day(text: str) -> date:
     try:
         return date.fromisoformat(text[:10])
     except ValueError:
-        raise UnevaluableError(f"'{text}' is no date") from None
+        raise UnevaluableError(f"invalid date '{text}'") from None
 
 
 def _priced(prices: Floats) -> Where:
@@ -256,7 +257,7 @@ def _priced(prices: Floats) -> Where:
 
 
 def _known(view: DataView) -> Where:
-    """Assets that have a price on the last row, accepted or not."""
+    """Return True for assets that have a price on the last row, accepted or not."""
     return _priced(view.prices) | (_priced(view.raw) if view.raw is not None else np.zeros(len(view.names), np.bool_))
 
 
@@ -267,7 +268,7 @@ def _unpriced(seen: RelevantData) -> tuple[str, ...]:
 
 
 def _jumps(view: DataView) -> dict[str, str]:
-    """Assets whose price is there and not accepted."""
+    """Return the assets whose price exists and is not accepted, each with its description."""
     if view.raw is None:
         return {}
     odd = {}
@@ -284,7 +285,7 @@ def _jumps(view: DataView) -> dict[str, str]:
 
 
 def _still(view: DataView) -> dict[str, str]:
-    """Assets whose row only repeats the one before, or that have no volume where they had some."""
+    """Return the assets whose row repeats the one before, or whose volume is gone, each with its description."""
     if view.repeated is None:
         return {}
     priced = _priced(view.prices)
@@ -296,7 +297,7 @@ def _still(view: DataView) -> dict[str, str]:
 
 
 def _odd(view: DataView, limits: SafetySettings) -> tuple[dict[str, str], float]:
-    """What is odd, by asset, and its share of the assets that have a price in either row."""
+    """Return the anomalies by asset, and their share of the assets that have a price in either row."""
     now, before = _known(view), _priced(view.previous)
     moved = _moved(view)
     odd: dict[str, str] = {}
@@ -312,8 +313,9 @@ def _odd(view: DataView, limits: SafetySettings) -> tuple[dict[str, str], float]
 
 
 def _moved(view: DataView) -> Floats:
-    """Returns of accepted prices on the last accepted ones before; 0 where there is none."""
+    """Return the returns of accepted prices since the last accepted ones before; 0 without one."""
     base = view.previous
+    # Over a gap the return is that since the last accepted price, however many rows ago.
     if view.before is not None:
         base = np.where(_priced(view.before), view.before, view.previous)
     both = _priced(view.prices) & _priced(base)
@@ -323,7 +325,7 @@ def _moved(view: DataView) -> Floats:
 
 
 def _is_small_split(moved: Floats) -> Where:
-    """Where a return is that of a split 2:1 or 3:2, or of one the other way."""
+    """Return True where a return is that of a split 2:1 or 3:2, in either direction."""
     ratio = 1.0 + moved
     found: Where = np.zeros(len(moved), np.bool_)
     for split in (2.0, 1.5):
@@ -332,7 +334,7 @@ def _is_small_split(moved: Floats) -> Where:
 
 
 def _is_single(number: int, setting: str, limits: SafetySettings) -> bool:
-    """Whether it is one asset alone, which is no share, unless somebody wrote a share down."""
+    """Return True for a single asset, which is no share, unless the limit is configured."""
     return number <= 1 and setting not in limits.model_fields_set
 
 
@@ -355,7 +357,7 @@ def _dropped(found: list[SourceView], view: DataView) -> str:
 
 
 def _off(view: DataView, limits: SafetySettings) -> tuple[Finding, ...]:
-    """What can't be judged of so few assets."""
+    """Return a finding about limits that can't be measured on so few assets."""
     few = len(view.names)
     if few >= FEW_ASSETS:
         return ()
@@ -367,10 +369,11 @@ def _off(view: DataView, limits: SafetySettings) -> tuple[Finding, ...]:
 
 
 def _volumes(view: DataView, priced: Where, most: float) -> list[tuple[int, float]]:
-    """Assets with too much volume, or with one that is none, of those whose average is known."""
+    """Return the assets with too much or invalid volume, with the ratio to their mean volume."""
     if view.volumes is None or view.mean_volumes is None:
         return []
     known = priced & np.isfinite(view.mean_volumes) & (view.mean_volumes >= 0)
+    # A mean of 0 gives infinity, a NaN or negative volume fails the comparison: `~(... <= most)` catches all of them.
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = np.where(view.volumes == 0, 0.0, view.volumes / view.mean_volumes)
     return [(int(i), float(ratios[i])) for i in np.flatnonzero(known & ~((ratios >= 0) & (ratios <= most)))]
@@ -380,4 +383,4 @@ def _told(odd: dict[str, str]) -> str:
     return listed((f"{name} has {what}" for name, what in sorted(odd.items())), 5)
 
 
-CHECKS = collected(__name__)  # at the end, behind all that is declared
+CHECKS = collected(__name__)  # keep at the end of the module: `collected` sees only checks declared above

@@ -1,4 +1,5 @@
-"""What a check is: one function that measures against one limit; its name, limit and text follow from it.
+"""Declaration of checks: a check is one function that measures against one limit; its name, limit and text follow from
+it.
 
 A check is in force where it is declared: `collected` finds all of a module, so none can be left out of a list.
 
@@ -21,12 +22,12 @@ Seen = TypeVar("Seen")
 
 
 class UnevaluableError(Exception):
-    """What a check needs is not there, so that it has failed; the text says what."""
+    """An input of a check is missing, so the check fails; the text names the input."""
 
 
 @dataclass(frozen=True, slots=True)
 class Breach:
-    """A limit that was exceeded: what, by which assets, the value measured, the limit."""
+    """An exceeded limit: the message, the assets, the measured value, the limit."""
 
     message: str
     assets: tuple[str, ...] = ()
@@ -38,7 +39,7 @@ class Breach:
 class Check(Generic[Seen]):
     """A check. setting: the field of `SafetySettings` that is its limit, '' without one.
 
-    group: those of a module that are weighed together, see there.
+    group: name of the checks of a module that are weighed together.
     """
 
     name: str
@@ -49,11 +50,11 @@ class Check(Generic[Seen]):
 
     @property
     def default(self) -> Any:
-        """The limit where none is configured."""
+        """The limit's default."""
         return SafetySettings.model_fields[self.setting].default if self.setting else None
 
 
-_declared: dict[str, list[Check[Any]]] = {}  # by module, in their order
+_declared: dict[str, list[Check[Any]]] = {}  # by module, in the order of declaration
 
 
 def check(
@@ -71,7 +72,7 @@ def check(
 
 
 def collected(module: str, *groups: str) -> tuple[Check[Any], ...]:
-    """All checks that a module declares, in their order; those of some groups where these are named."""
+    """Return all checks of a module in their order; only those of some groups when named."""
     return tuple(c for c in _declared.get(module, ()) if not groups or c.group in groups)
 
 
@@ -82,7 +83,7 @@ def findings(
     weight: Weight,
     assets: tuple[str, ...] = (),
 ) -> tuple[Finding, ...]:
-    """What the checks find, in their order, each of `weight`. assets: what a finding is about that names none."""
+    """Run the checks in order and return their findings, each of `weight`. assets: of a finding that names none."""
     found = []
     for each in checks:
         breach = _measured(each, seen, limits)
@@ -98,17 +99,17 @@ def _measured(each: Check[Seen], seen: Seen, limits: SafetySettings) -> Breach |
         return each.measure(seen, limits)
     except UnevaluableError as why:
         return Breach(f"{each.name} can't be evaluated: {why}")
-    except Exception as broken:  # whatever it was: the limit is not known to be kept
+    except Exception as broken:  # any error fails the check: the limit is not known to be kept
         return Breach(f"{each.name} can't be evaluated: {type(broken).__name__}: {broken}")
 
 
 def _finite(value: float | None) -> float | None:
-    """What a record can hold."""
+    """Return the value, None for one that a record can't hold (NaN, infinite)."""
     return value if value is not None and math.isfinite(value) else None
 
 
 def listed(assets: Iterable[str], most: int = 10) -> str:
-    """Assets for a message: all of few, the first of many.
+    """Return assets as text for a message: all when few, else the first ones and a count.
 
     >>> listed(["A", "B"]), listed("ABCD", 2)
     ('A, B', 'A, B and 2 more')

@@ -1,17 +1,17 @@
-"""Exposure: what a book may come to, whatever part of its orders in flight is filled.
+"""Exposure: the range of a book over every possible fill of its orders in flight.
 
-Of an asset it is known what is held (q), what may still be bought (b) and what may still be sold (s): the position will
-lie in [q - s, q + b], and any point of it can be reached. From that follow the worst cases:
+An asset has a held quantity (q), a quantity that may still be bought (b) and one that may still be sold (s): the
+position will lie in [q - s, q + b], and can reach any point of it. The worst cases follow:
 
     gross in flight    sum of max(|q + b|, |q - s|) x price     every order that adds is filled and none that reduces
     net in flight      [sum of (q - s) x price, sum of (q + b) x price]                       of the book, and by sector
-    cash in flight     cash - b x price                         every purchase is filled and no sale
+    cash in flight     cash - b x price                         every buy is filled and no sell
 
-Adding an order or a fill costs the same for a book of any size, and gives what a rebuild from the session's orders and
-fills (`Exposure.of`) gives, to the digit. Positions are valued at marks, orders at the price they were sized by, or at
-their limit where that is worse; what a market order slips, and commissions, are not in it.
+Adding an order or a fill takes O(1), and gives the same digits as a rebuild from the session's orders and fills
+(`Exposure.of`). Positions are valued at marks, orders at the price they were sized by, or at their limit if that is
+worse; slippage of market orders and commissions are not included.
 
-Neighbour: `orders.py` asks what one more order would make of it.
+Neighbour: `orders.py` computes the effect of one more order on it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ EXACT = Context(prec=100)
 
 @dataclass(frozen=True, slots=True)
 class ExposureLine:
-    """One asset of a book. buying, selling: what may still be filled; changed: what the session's fills came to."""
+    """One asset of a book. buying, selling: quantities that may still be filled; changed: the net quantity of the
+    session's fills.
+    """
 
     price: Decimal | None
     sector: str
@@ -41,33 +43,33 @@ class ExposureLine:
 
     @property
     def highest(self) -> Decimal:
-        """The position when all that is bought is filled and nothing that is sold."""
+        """The position when all buys are filled and no sells."""
         return self.quantity + self.buying
 
     @property
     def lowest(self) -> Decimal:
-        """The position when all that is sold is filled and nothing that is bought."""
+        """The position when all sells are filled and no buys."""
         return self.quantity - self.selling
 
     @property
     def reach(self) -> Decimal:
-        """The largest absolute position that may come."""
+        """The largest possible absolute position."""
         return max(abs(self.highest), abs(self.lowest))
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to value."""
+        """True if there is nothing to value."""
         return not (self.quantity or self.buying or self.selling)
 
     def open(self, side: Side, quantity: Decimal) -> ExposureLine:
-        """With so much more (or less) that may still be filled."""
+        """Return the line with more (or less, when negative) in open orders."""
         buying, selling = (quantity, ZERO) if side is Side.BUY else (ZERO, quantity)
         return ExposureLine(
             self.price, self.sector, self.quantity, self.buying + buying, self.selling + selling, self.changed
         )
 
     def filled(self, side: Side, quantity: Decimal) -> ExposureLine:
-        """With so much more bought or sold."""
+        """Return the line with more bought or sold."""
         moved = side.sign * quantity
         return ExposureLine(
             self.price, self.sector, self.quantity + moved, self.buying, self.selling, self.changed + moved
@@ -76,10 +78,10 @@ class ExposureLine:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What an order in an asset is measured by, in money. None: not known.
+    """The measures of an order in an asset, in money. None: not known.
 
-    wanted: the change that was wanted, at the price that sized it. lot: what one lot is worth. high: the higher of the
-    last two accepted prices. volume: the mean value that is traded in a session.
+    wanted: the wanted change, at the price that sized it. lot: the value of one lot. high: the higher of the last two
+    accepted prices. volume: the mean value traded in a session.
     """
 
     wanted: Decimal
@@ -90,14 +92,14 @@ class Bound:
 
 @dataclass(slots=True)
 class MoneyRange:
-    """A sum of positions in money: as it is, and the least and most it may come to."""
+    """A sum of positions in money: its current value, its least and its highest possible value."""
 
     now: Decimal = ZERO
     lowest: Decimal = ZERO
     highest: Decimal = ZERO
 
     def add(self, line: ExposureLine, price: Decimal, sign: int) -> None:
-        """Count a line in (+1) or out (-1)."""
+        """Add a line (+1) or remove it (-1)."""
         self.now += sign * line.quantity * price
         self.lowest += sign * line.lowest * price
         self.highest += sign * line.highest * price
@@ -105,7 +107,7 @@ class MoneyRange:
 
 @dataclass(frozen=True, slots=True)
 class ExposureTotals:
-    """All sums of an exposure, for comparing and printing. Money, but for the counts."""
+    """All sums of an exposure, for comparing and printing. In money, except the counts."""
 
     cash: Decimal
     gross_in_flight: Decimal
@@ -130,7 +132,7 @@ class _Flight:
 
 @dataclass(slots=True)
 class _Known:
-    """An order that was ever counted, and how much of its parent it has taken."""
+    """An order that was counted at any time, and the quantity of its parent that it has taken."""
 
     run: str
     parent: str
@@ -139,11 +141,11 @@ class _Known:
 
 @dataclass(slots=True, eq=False)
 class Exposure:
-    """The book of a session, kept up by `add`, `fill` and `close`. Not for several threads at once.
+    """The book of a session, updated by `add`, `fill` and `close`. Not thread-safe.
 
-    nav: what the book was worth when the session's weights were decided. turnover: value of the session's fills.
-    orders, orders_of_run: orders of the session; denied ones do not count. parents: the whole quantity of each sliced
-    order; sliced: how much of it slices have taken and not given back. bounds: by asset, of the orders of the run.
+    nav: the book's worth when the session's weights were decided. turnover: value of the session's fills. orders,
+    orders_of_run: orders of the session; denied ones do not count. parents: the whole quantity of each sliced order;
+    sliced: the quantity of it that slices have taken and not given back. bounds: by asset, of the orders of the run.
     """
 
     nav: Decimal
@@ -158,9 +160,9 @@ class Exposure:
     gross_in_flight: Decimal = ZERO
     net: MoneyRange = field(default_factory=MoneyRange)
     sectors: dict[str, MoneyRange] = field(default_factory=dict)
-    buying: Decimal = ZERO  # what open purchases may cost
-    selling: Decimal = ZERO  # what open sales are worth
-    proceeds: Decimal = ZERO  # the least that open sales bring if they are filled
+    buying: Decimal = ZERO  # highest cost of all open buys
+    selling: Decimal = ZERO  # highest value of all open sells
+    proceeds: Decimal = ZERO  # least proceeds of all open sells if filled
     unpriced: set[str] = field(default_factory=set)
     _lines: dict[str, ExposureLine] = field(default_factory=dict)
     _flights: dict[str, _Flight] = field(default_factory=dict)
@@ -180,10 +182,12 @@ class Exposure:
         parents: Mapping[str, Decimal] | None = None,
         bounds: Mapping[str, Bound] | None = None,
     ) -> Exposure:
-        """From the book as it is now, the intents and fills of its session, and what is in flight from before it.
+        """Build the exposure from the book as it is now, the intents and fills of its session, and earlier orders in
+        flight.
 
-        marks: of all that is held or ordered.
+        marks: of all held or ordered assets.
         """
+        # `positions` include the session's fills already, so these only count as change and turnover here.
         with localcontext(EXACT):
             at = cls(nav, cash, marks, parents or {}, bounds or {})
             for asset, quantity in positions.items():
@@ -200,44 +204,44 @@ class Exposure:
             return at
 
     def line(self, asset: str) -> ExposureLine:
-        """What there is of an asset."""
+        """Return an asset's line, an empty one for a new asset."""
         found = self._lines.get(asset)
         return found if found is not None else ExposureLine(*_valued(self.marks, asset))
 
     def in_flight(self, client_order_id: str) -> Decimal:
-        """How much of an order may still be filled, as counted here."""
+        """Return the open quantity of an order, as counted here."""
         flight = self._flights.get(client_order_id)
         return ZERO if flight is None else flight.remaining
 
     def is_counted(self, client_order_id: str) -> bool:
-        """Whether an order is among those of the session, in flight or not."""
+        """Return True if an order is counted in this session, in flight or not."""
         return client_order_id in self._known
 
     def rivals(self, order: Intent) -> tuple[str, ...]:
-        """Orders (or parents of slices) in flight on the same side of the same asset that `order` has no part in."""
+        """Return other orders (or parents of slices) in flight on the same side of the same asset as `order`."""
         groups = self._groups.get((order.asset, order.side))
         return tuple(sorted(g for g in groups or () if g != _group(order)))
 
     def add(self, order: Intent) -> None:
-        """An order that is to be sent, counted at all that may still be filled. Again: the same, not twice."""
+        """Count an order that is to be sent at its full open quantity. Idempotent."""
         with localcontext(EXACT):
             self._count(order)
 
     def fill(self, fill: Fill) -> None:
-        """An execution that is not counted yet, of an order in flight or of one thought closed."""
+        """Count a new execution, of an order in flight or of one thought closed."""
         with localcontext(EXACT):
             flight = self._flights.get(fill.client_order_id)
             taken = ZERO if flight is None else min(flight.remaining, fill.quantity)
             if flight is not None:
                 self._shrink(flight, taken)
-            # More than was open: of an order thought closed, or more than was asked for.
+            # More than was open: a fill of an order thought closed, or an overfill.
             self._keep(fill.client_order_id, fill.quantity - taken)
             self._put(fill.asset, self.line(fill.asset).filled(fill.side, fill.quantity))
             self.cash += fill.cash
             self.turnover += fill.quantity * fill.price
 
     def close(self, client_order_id: str) -> None:
-        """An order that will not be filled any further: cancelled, expired, rejected."""
+        """Count an order as ended: cancelled, expired, rejected."""
         with localcontext(EXACT):
             flight = self._flights.get(client_order_id)
             if flight is not None:
@@ -245,7 +249,7 @@ class Exposure:
                 self._shrink(flight, flight.remaining)
 
     def withdraw(self, client_order_id: str) -> None:
-        """An order that was never sent, as it was denied: it is none of the session's any more."""
+        """Remove an order that was denied and never sent; it does not count as an order of the session."""
         self.close(client_order_id)
         known = self._known.pop(client_order_id, None)
         if known is not None:
@@ -253,7 +257,7 @@ class Exposure:
             self.orders_of_run[known.run] -= 1
 
     def totals(self) -> ExposureTotals:
-        """All sums as one value."""
+        """Return all sums as one value."""
         return ExposureTotals(
             self.cash,
             self.gross_in_flight,
@@ -277,9 +281,11 @@ class Exposure:
             self.orders += 1
             self.orders_of_run[order.run] += 1
             self._known[order.client_order_id] = _Known(order.run, order.parent)
+        # Take the order out first: counting it again at its new remainder is then idempotent.
         flight = self._flights.get(order.client_order_id)
         if flight is not None:
             self._shrink(flight, flight.remaining)
+        # A slice in flight takes its whole quantity from the parent; an ended one only its fills.
         kept = order.quantity if order.state in IN_FLIGHT else order.filled
         self._keep(order.client_order_id, kept - self._known[order.client_order_id].kept)
         if order.remaining > 0:
@@ -289,14 +295,14 @@ class Exposure:
             self._shrink(flight, -order.remaining)
 
     def _keep(self, client_order_id: str, more: Decimal) -> None:
-        """More (or less) of a sliced order is taken by this slice."""
+        """Add to the quantity of a sliced order that this slice has taken."""
         known = self._known.get(client_order_id)
         if known is not None and known.parent:
             known.kept += more
             self.sliced[known.parent] = self.sliced.get(known.parent, ZERO) + more
 
     def _shrink(self, flight: _Flight, by: Decimal) -> None:
-        """Less of an order may be filled; nothing: it is not in flight any more."""
+        """Reduce the open quantity of an order; at 0 it is not in flight any more."""
         order = flight.order
         flight.remaining -= by
         self._put(order.asset, self.line(order.asset).open(order.side, -by))
@@ -313,6 +319,7 @@ class Exposure:
                 del groups[_group(order)]
 
     def _put(self, asset: str, line: ExposureLine) -> None:
+        # All sums change by the difference of the lines. Exact decimals: no drift, whatever the order of updates.
         for one, sign in ((self._lines.get(asset), -1), (line, +1)):
             if one is None:
                 continue
@@ -326,12 +333,12 @@ class Exposure:
 
 
 def worst_price(order: Intent) -> Decimal:
-    """What a share is counted at: the price the order was sized by, or its limit where that is more."""
+    """Return the price that a share counts at: the order's reference price, or its limit if that is higher."""
     return order.reference if order.limit is None else max(order.reference, order.limit)
 
 
 def least_price(order: Intent) -> Decimal:
-    """What a sold share brings at least: the price the order was sized by, or its limit where that is less."""
+    """Return the least price of a sold share: the order's reference price, or its limit if that is lower."""
     return order.reference if order.limit is None else min(order.reference, order.limit)
 
 
@@ -340,7 +347,7 @@ def _group(order: Intent) -> str:
 
 
 def _valued(marks: Mapping[str, Mark], asset: str) -> tuple[Decimal | None, str]:
-    """Price and sector of an asset; a price that is none is not known."""
+    """Return price and sector of an asset; None for an invalid price."""
     mark = marks.get(asset)
     if mark is None:
         return None, ""

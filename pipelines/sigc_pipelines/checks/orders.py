@@ -1,16 +1,15 @@
-"""Pre-trade checks: one order, before it is sent, against all that is in flight. Exact to the digit.
+"""Pre-trade checks: one order, before it is sent, against all orders in flight. Exact decimals.
 
-`judge` says what speaks against an order; nothing does when it gives nothing. It is asked twice: when the orders of a
-run are decided, and again right before each is sent. An order that is counted in the exposure already is judged against
-all others.
+`judge` returns the findings against an order, right before it is sent. An order that is counted in the exposure already
+is judged against all others.
 
-What is beyond a limit is denied, with one exception: an order that reduces an exposure which is beyond its limit. What
-can't be evaluated (a book worth nothing) is denied too, unless the order only takes its position nearer to zero: one
-must be able to get out. Such an order is not denied for change, turnover or cash; where the book itself is held beyond
-a limit, not for net or sector in flight either, as the other side may have to wait. Assets without a price are left out
-of sums, so that they block no orders of others.
+An order beyond a limit is denied, with one exception: an order that reduces an exposure which is beyond its limit. An
+order that can't be evaluated (the book is worth nothing) is denied too, unless it only takes its position nearer to
+zero: closing a position must stay possible. Such an order is not denied for change, turnover or cash; where the held
+book exceeds a limit, not for net or sector in flight either, as the other side may have to wait. Assets without a price
+are left out of sums, so that they do not block orders of others.
 
-Read first: `exposure.py`, for what the worst case is.
+Read `exposure.py` first, for the worst case.
 """
 
 from __future__ import annotations
@@ -25,18 +24,19 @@ from sigc_pipelines.checks.declare import Breach, UnevaluableError, check, colle
 from sigc_pipelines.checks.exposure import EXACT, Exposure, MoneyRange, worst_price
 from sigc_pipelines.checks.size import SIZES
 
-FORM = "form"  # the group of what an order must be to be measured at all
+FORM = "form"  # the group of checks that an order must pass before anything else can be measured
 
 
 def judge(
     order: Intent, at: Exposure, limits: SafetySettings, now: datetime, cut_off: datetime | None
 ) -> tuple[Finding, ...]:
-    """What speaks against sending `order` now, each with its value and limit; nothing: it may be sent."""
+    """Return every finding against sending `order` now, with value and limit; empty: it may be sent."""
     assets = (order.asset,)
     with localcontext(EXACT):
         broken = findings(SOUND, order, limits, Weight.DENIAL, assets)
         if broken:
-            return broken  # nothing else can be measured of it
+            return broken  # with an invalid quantity or price nothing else can be measured
+        # A planned order is counted in the exposure already: measure without it, then with all it may still fill.
         counted = at.in_flight(order.client_order_id)
         without = at.line(order.asset).open(order.side, -counted)
         with_it = without.open(order.side, order.quantity - order.filled)
@@ -60,7 +60,7 @@ def price(order: Intent, limits: SafetySettings) -> Breach | None:  # noqa: ARG0
     prices = {"price": order.reference} | ({} if order.limit is None else {"limit": order.limit})
     for name, value in prices.items():
         if not (value.is_finite() and value > 0):
-            return Breach(f"{value} is no {name} of {order.asset}", value=_number(value))
+            return Breach(f"invalid {name} {value} of {order.asset}: it must be above zero", value=_number(value))
     return None
 
 
@@ -72,7 +72,7 @@ def restricted(case: Case, limits: SafetySettings) -> Breach | None:
 
 @check()
 def cut_off(case: Case, limits: SafetySettings) -> Breach | None:  # noqa: ARG001
-    """It is sent before the session's cut-off."""
+    """The order is sent before the session's cut-off."""
     if case.cut_off is None:
         raise UnevaluableError("no cut-off is known")
     due = case.now if case.order.not_before is None else max(case.now, case.order.not_before)
@@ -85,19 +85,19 @@ def cut_off(case: Case, limits: SafetySettings) -> Breach | None:  # noqa: ARG00
 
 @check("max_orders_per_run")
 def orders_per_run(case: Case, limits: SafetySettings) -> Breach | None:
-    """How many orders the run has sent, with this one."""
+    """The number of orders that the run has sent, with this one."""
     return _count(case, case.at.orders_of_run[case.order.run], limits.max_orders_per_run, "run")
 
 
 @check("max_orders_per_session")
 def orders_per_session(case: Case, limits: SafetySettings) -> Breach | None:
-    """How many orders the book has sent in the session, with this one."""
+    """The number of orders that the book has sent in the session, with this one."""
     return _count(case, case.at.orders, limits.max_orders_per_session, "session")
 
 
 @check()
 def duplicate(case: Case, limits: SafetySettings) -> Breach | None:  # noqa: ARG001
-    """No other order on this side of the asset is in flight, but slices of the same parent."""
+    """No other order on this side of the asset is in flight, except slices of the same parent."""
     rivals = case.at.rivals(case.order)
     return (
         Breach(f"{case.order.asset} is being {_verb(case.order)} already, by {listed(rivals, 3)}") if rivals else None
@@ -106,7 +106,7 @@ def duplicate(case: Case, limits: SafetySettings) -> Breach | None:  # noqa: ARG
 
 @check()
 def children(case: Case, limits: SafetySettings) -> Breach | None:  # noqa: ARG001
-    """The slices of a parent come to no more than the parent."""
+    """The slices of a parent add up to no more than the parent."""
     parent = case.order.parent
     if not parent:
         return None
@@ -155,11 +155,12 @@ def change(case: Case, limits: SafetySettings) -> Breach | None:
 
 @check("max_gross_in_flight")
 def gross_in_flight(case: Case, limits: SafetySettings) -> Breach | None:
-    """The sum of absolute weights when all that adds is filled and nothing that reduces."""
+    """The sum of absolute weights when all orders that add are filled and none that reduces."""
 
     def measured() -> Breach | None:
         counted = case.at.line(case.order.asset)
         others = case.at.gross_in_flight - counted.reach * _price(case)
+        # An order that does not widen the asset's reach can't raise the gross, even beyond the limit.
         if case.with_it.reach <= case.without.reach:
             return None
         worst = others + case.with_it.reach * _price(case)
@@ -170,7 +171,7 @@ def gross_in_flight(case: Case, limits: SafetySettings) -> Breach | None:
 
 @check("max_net_in_flight")
 def net_in_flight(case: Case, limits: SafetySettings) -> Breach | None:
-    """The absolute sum of weights when only what is on this order's side is filled."""
+    """The absolute sum of weights when only the orders on this order's side are filled."""
 
     if case.is_way_out and _is_held_beyond(case, limits):
         return None
@@ -183,7 +184,7 @@ def net_in_flight(case: Case, limits: SafetySettings) -> Breach | None:
 
 @check("max_sector_in_flight")
 def sector_in_flight(case: Case, limits: SafetySettings) -> Breach | None:
-    """The absolute net weight of the asset's sector when only what is on this order's side is filled."""
+    """The absolute net weight of the asset's sector when only the orders on this order's side are filled."""
     if limits.max_sector_in_flight == 0 or (case.is_way_out and _is_held_beyond(case, limits)):
         return None
 
@@ -213,20 +214,23 @@ def turnover(case: Case, limits: SafetySettings) -> Breach | None:
 
 @check("min_cash")
 def cash(case: Case, limits: SafetySettings) -> Breach | None:
-    """The cash once all is filled, over the book's worth."""
+    """The cash once all orders are filled, over the book's worth."""
     return _cash(case, case.at.proceeds, limits.min_cash, "the cash once all is filled")
 
 
 @check("min_cash_in_flight")
 def cash_in_flight(case: Case, limits: SafetySettings) -> Breach | None:
-    """The cash when all that is bought is filled and nothing that is sold, over the book's worth."""
+    """The cash when all buys are filled and no sells, over the book's worth."""
     return _cash(case, ZERO, limits.min_cash_in_flight, "the cash with no sale filled")
 
 
 def _share(case: Case, value: Decimal, limit: float, what: str, now: Decimal | None = None) -> Breach | None:
-    """`value` as a share of the book, unless it is less than what there is `now` and that is beyond the limit too."""
+    """Return a breach if `value` exceeds the limit as a share of the book, unless it reduces a `now` that exceeds it
+    too.
+    """
     nav = _nav(case)
     most = exact(limit) * nav
+    # Beyond the limit is strict: a limit may be met. `now` lets an order through that brings an excess down.
     if value <= most or (now is not None and now > most and value < now):
         return None
     return Breach(
@@ -240,7 +244,7 @@ def _net(case: Case, range: MoneyRange, limit: float, what: str) -> Breach | Non
 
 
 def _cash(case: Case, proceeds: Decimal, limit: float, what: str) -> Breach | None:
-    """What a purchase leaves, given what open sales bring; sales are never short of cash."""
+    """Return a breach if a buy leaves too little cash. proceeds: cash from open sells. Sells never breach."""
     if case.order.side is Side.SELL or case.is_way_out:
         return None
 
@@ -267,7 +271,7 @@ def _count(case: Case, sent: int, limit: int, of: str) -> Breach | None:
 
 
 def _side(case: Case, lowest: Decimal, highest: Decimal) -> Decimal:
-    """The exposure that this order adds to: upwards for a purchase, downwards for a sale."""
+    """Return the exposure that this order adds to: upwards for a buy, downwards for a sell."""
     return highest if case.order.side is Side.BUY else -lowest
 
 
@@ -286,7 +290,7 @@ def _price(case: Case) -> Decimal:
 
 
 def _is_held_beyond(case: Case, limits: SafetySettings) -> bool:
-    """Whether the book, or the asset in it, exceeds a limit already: then a way back must be left."""
+    """Return True if the book, or the asset in it, exceeds a limit already: then reductions must stay possible."""
     at, nav = case.at, case.at.nav
     if not (nav.is_finite() and nav > 0):
         return True
@@ -303,5 +307,5 @@ def _verb(order: Intent) -> str:
     return "bought" if order.side is Side.BUY else "sold"
 
 
-SOUND = collected(__name__, FORM)  # at the end, behind all that is declared
+SOUND = collected(__name__, FORM)  # keep at the end of the module: `collected` sees only checks declared above
 CHECKS = (*collected(__name__, ""), *SIZES)

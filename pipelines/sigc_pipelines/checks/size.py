@@ -20,19 +20,20 @@ def order_value(case: Case, limits: SafetySettings) -> Breach | None:
 
 @check("max_order_pct")
 def order_pct(case: Case, limits: SafetySettings) -> Breach | None:
-    """The order's value at the price that sized it, with all its slices, beyond the change that was wanted."""
+    """The value of the order with all its slices, at the price that sized it, beyond the wanted change."""
     if limits.max_order_pct == 0:
         return None
     bound = case.at.bounds.get(case.order.asset)
     if bound is None:
         raise UnevaluableError(f"no change of {case.order.asset} is known to be wanted")
+    # One lot of tolerance at least: rounding to the lot alone may exceed a small wanted change by a large share.
     most = bound.wanted + max(bound.wanted * exact(limits.max_order_pct), bound.lot)
     return beyond(case.whole * case.order.reference, most, "the order's value against the change that is wanted")
 
 
 @check("max_adv_pct")
 def adv_pct(case: Case, limits: SafetySettings) -> Breach | None:
-    """The order's value, with all its slices, over the mean value that is traded in a session."""
+    """The value of the order with all its slices, over the mean value traded in a session."""
     if limits.max_adv_pct == 0:
         return None
 
@@ -54,4 +55,4 @@ def order_shares(case: Case, limits: SafetySettings) -> Breach | None:
     return beyond(case.order.quantity, exact(limits.max_order_shares), "the order's quantity")
 
 
-SIZES = collected(__name__)  # at the end, behind all that is declared
+SIZES = collected(__name__)  # keep at the end of the module: `collected` sees only checks declared above

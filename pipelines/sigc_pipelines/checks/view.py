@@ -1,4 +1,4 @@
-"""What checks look at: the last rows of the data, and a book that is wanted beside the one that is held."""
+"""Inputs of checks: the last rows of the data, and the wanted book beside the held one."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 
 from sigc.panel import Floats
 
-FEW_ASSETS = 5  # of which shares say nothing: universe and coverage are not judged below
+FEW_ASSETS = 5  # below this number shares say nothing: universe and coverage are not judged
 
 
 @dataclass(frozen=True, slots=True)
 class SourceView:
-    """A source on the last row. values: how many assets have one; mean: of the rows before; assets: how many it has.
+    """A source on the last row. values: number of assets with a value; mean: of the rows before; assets: number it has.
 
-    newest: ISO day of its newest value, '' where it has no days (is_static) or none yet. is_late: older than it should
-    be. is_read: weights are made of it.
+    newest: ISO day of its newest value, '' where it has no days (is_static) or none yet. is_late: that value is older
+    than it should be. is_read: the weights use it.
     """
 
     name: str
@@ -34,11 +34,11 @@ class SourceView:
 class DataView:
     """The end of the loaded data.
 
-    as_of: ISO date of the session that is expected; newest: of the last row. rows: how many there are. Arrays are
-    (assets,) in the order of `names`: accepted prices and volumes of the last row, prices of the row before (accepted
-    or not), mean volumes of the (up to 20) rows before the last. NaN is missing; None: the strategy reads no volume.
-    sectors: a label per asset, '' unknown. raw: prices of the last row, accepted or not; before: the last accepted ones
-    before it. repeated: assets whose row only repeats the one before. ended: assets that ended by a declared action.
+    as_of: ISO date of the expected session; newest: of the last row. rows: their number. Arrays are (assets,) in the
+    order of `names`: accepted prices and volumes of the last row, prices of the row before (accepted or not), mean
+    volumes of the (up to 20) rows before the last. NaN is missing; None: the strategy reads no volume. sectors: a label
+    per asset, '' unknown. raw: prices of the last row, accepted or not; before: the last accepted ones before it.
+    repeated: assets whose row only repeats the one before. ended: assets that ended by a declared action.
     """
 
     as_of: str

@@ -1,13 +1,13 @@
-"""Checks of wanted weights. What is beyond a limit is reported with the assets, the value and the limit.
+"""Checks of wanted weights. A breach names the assets, the value and the limit.
 
-One can always get out: what is held beyond a limit is no reason to refuse a target that takes it nearer to zero.
+Closing positions stays possible: a target is not refused if it takes a book beyond a limit nearer to zero.
 
-    position, net, sector          a target that is nearer to zero than what is held, on the same side of it, may be
-    gross                          a target that adds to no position may be
-    change                         of an asset that is brought nearer to zero, none counts
-    turnover                       what adds counts alone, where nothing adds or the book is held beyond a limit
+    position, net, sector          a target nearer to zero than the held one, on the same side of zero, is allowed
+    gross                          a target that adds to no position is allowed
+    change                         the change of an asset that is brought nearer to zero does not count
+    turnover                       only changes that add count, if none adds or the held book exceeds a limit
 
-Neighbours: `data.py` judges what the weights were computed from, `orders.py` what they become.
+Neighbours: `data.py` checks the data of the weights, `orders.py` the orders that follow from them.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from sigc.store.ledger.records import Finding, Weight
 from sigc_pipelines.checks.declare import Breach, UnevaluableError, check, collected, findings, listed
 from sigc_pipelines.checks.view import WeightsView
 
-# What sums of floats may be off by: a book of a thousand weights of 0.001 has a gross of 1 within it.
+# Error of float sums: a book of a thousand weights of 0.001 has a gross of 1 within it.
 TOLERANCE = 1e-9
 
 
 def judge_weights(view: WeightsView, limits: SafetySettings) -> tuple[Finding, ...]:
-    """Every limit that the wanted weights exceed; none of them may be traded then."""
+    """Return every limit that the wanted weights exceed; with any, nothing may be traded."""
     return findings(collected(__name__), view, limits, Weight.ERROR)
 
 
@@ -39,7 +39,7 @@ def finite(view: WeightsView, limits: SafetySettings) -> Breach | None:  # noqa:
     if view.target.shape != (len(view.names),):
         raise UnevaluableError(f"{view.target.shape} weights for {len(view.names)} assets")
     bad = _assets(view, ~np.isfinite(view.target))
-    return Breach(f"weights that are no finite numbers: {listed(bad)}", bad) if bad else None
+    return Breach(f"weights that are not finite: {listed(bad)}", bad) if bad else None
 
 
 @check("max_position")
@@ -57,6 +57,7 @@ def sector(view: WeightsView, limits: SafetySettings) -> Breach | None:
     target = _target(view)
     if view.sectors is None:
         raise UnevaluableError("the strategy has no sectors")
+    # Only assets that add need a sector; a position may be closed without one.
     unplaced = ~_reduces(target, view.held)
     unknown = [
         n for n, label, w, u in zip(view.names, view.sectors, target, unplaced, strict=True) if not label and w and u
@@ -122,7 +123,7 @@ def change(view: WeightsView, limits: SafetySettings) -> Breach | None:
 
 @check("max_deviation")
 def deviation(view: WeightsView, limits: SafetySettings) -> Breach | None:
-    """How many standard deviations of its history the turnover lies above its mean."""
+    """The distance of the turnover above the mean of its history, in standard deviations."""
     past = view.past_turnovers
     if limits.max_deviation == 0 or len(past) < limits.min_history:
         return None
@@ -132,8 +133,9 @@ def deviation(view: WeightsView, limits: SafetySettings) -> Breach | None:
     mean = math.fsum(past) / len(past)
     spread = math.sqrt(math.fsum((p - mean) ** 2 for p in past) / (len(past) - 1))
     if not math.isfinite(spread):
-        raise UnevaluableError("a turnover of the history is no finite number")
+        raise UnevaluableError("a turnover of the history is not finite")
     above = value - mean
+    # A constant history has no spread: any turnover above it is infinitely far.
     score = 0.0 if above <= TOLERANCE else above / spread if spread > 0 else math.inf
     return _whole(score, limits.max_deviation, "the turnover's distance from its mean in standard deviations")
 
@@ -152,24 +154,24 @@ def _changes(view: WeightsView) -> Floats:
 
 
 def _reduces(target: Floats, held: Floats) -> NDArray[np.bool_]:
-    """Where a target lies between what is held and zero, both included."""
+    """Return True where a target lies between the held weight and zero, both included."""
     found: NDArray[np.bool_] = (np.abs(target) <= np.abs(held) + TOLERANCE) & (target * held >= 0.0) & (held != 0.0)
     return found
 
 
 def _adds_nothing(view: WeightsView) -> bool:
-    """Whether a target only takes positions nearer to zero."""
+    """Return True if the target only takes positions nearer to zero."""
     changes = np.abs(_changes(view))
     return math.fsum(changes[~_reduces(view.target, view.held)]) <= TOLERANCE
 
 
 def _is_nearer(value: float, held: float) -> bool:
-    """Whether a sum is on the same side of zero as the held one, and no farther from it."""
+    """Return True if a sum is on the same side of zero as the held one, and no farther from it."""
     return held != 0.0 and value * held >= 0.0 and abs(value) <= abs(held) + TOLERANCE
 
 
 def _is_held_beyond(view: WeightsView, limits: SafetySettings) -> bool:
-    """Whether what is held exceeds a limit, so that a way back must be left."""
+    """Return True if the held book exceeds a limit, so that reductions must stay possible."""
     held = np.nan_to_num(view.held)
     return (
         bool((np.abs(held) > limits.max_position + TOLERANCE).any())
@@ -201,4 +203,4 @@ def _assets(view: WeightsView, where: NDArray[np.bool_] | Sequence[bool]) -> tup
     return tuple(view.names[i] for i in np.flatnonzero(where))
 
 
-CHECKS = collected(__name__)  # at the end, behind all that is declared
+CHECKS = collected(__name__)  # keep at the end of the module: `collected` sees only checks declared above

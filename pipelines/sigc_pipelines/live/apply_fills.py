@@ -1,7 +1,7 @@
-"""What the broker reports, taken into the ledger: fills and charges by their ids, and orders that came to an end.
+"""Apply the broker's report to the ledger: fills and charges by their ids, and orders that ended.
 
-A stream of fills would be a hint; this sweep of the broker's books is the truth. It may be called at any time, by
-anyone who holds the ledger, and twice in a row: what is known already is passed over.
+A stream of fills would be a hint; this sweep of the broker's book is the truth. It is idempotent: it may be called at
+any time by any holder of the ledger, and skips what is known.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from sigc.store.ledger.ledger import Ledger, Transaction
 from sigc.store.ledger.records import UNRESOLVED, WORKING, Fill, Intent, IntentState, Run
 from sigc_pipelines.brokers.protocol import Broker, BrokerOrder, OrderStatus, RejectedError, UnreachableError
 
-LISTED_BEFORE = timedelta(hours=1)  # how far the broker's clock may be behind ours
-_MAY_STILL_ARRIVE = timedelta(days=5)  # an order that was given up as absent
+LISTED_BEFORE = timedelta(
+    hours=1
+)  # how far the broker's clock may be behind ours, in requests for orders since an instant
+_MAY_STILL_ARRIVE = timedelta(days=5)  # an order given up as absent is looked for in the broker's list this long
 _ENDED = {
     OrderStatus.CANCELLED: IntentState.CANCELLED,
     OrderStatus.EXPIRED: IntentState.EXPIRED,
@@ -25,11 +27,12 @@ _ENDED = {
 
 
 def settle(ledger: Ledger, broker: Broker) -> tuple[Fill, ...]:
-    """Take in what is new; the fills that were. Raises UnreachableError when the broker does not answer.
+    """Apply new fills, charges and ended orders to the ledger. Return the new fills.
 
-    Statuses are read after fills: an order that ended with more filled than we know of waits for the next sweep. An
-    order that was given up as absent, and is in the book after all, is in flight again.
+    An order that ended with more filled than the ledger knows waits for the next sweep. An order that was given up as
+    absent and is in the broker's book after all is in flight again. Raises UnreachableError.
     """
+    # Fills before statuses: an order that reads as ended has all its fills in this sweep or in the next one.
     new = _take_in(ledger, broker)
     _take_ends(ledger, broker)
     return new
@@ -43,7 +46,7 @@ def _take_in(ledger: Ledger, broker: Broker) -> tuple[Fill, ...]:
     failpoint("sweep:after")
     if not found.fills and not found.charges and found.cursor == cursor:
         return ()
-    with ledger.transaction("fills") as tx:
+    with ledger.transaction("fills") as tx:  # the cursor moves in the transaction that books: a crash reads them again
         return books.take_in(tx, found.fills, found.charges, found.cursor)
 
 
@@ -66,23 +69,25 @@ def _take_ends(ledger: Ledger, broker: Broker) -> None:
 
 
 def _why(tx: Transaction, intent: Intent, status: OrderStatus) -> str:
-    """Say why an order ended of which the broker says nothing more."""
+    """Return the reason of an order's end where the broker gives none."""
     asked = control.get(tx.connection, control.CANCELLED, intent.run)
     if status is OrderStatus.CANCELLED and asked is not None:
         return f"cancelled {asked.by}"
-    return f"the broker reports it as {status}, and no reason"
+    return f"the broker reports it as {status} without a reason"
 
 
 def _has_ended(intent: Intent, order: BrokerOrder) -> bool:
+    # FILLED is not in _ENDED: the fills themselves end such an order.
     return order.status in _ENDED and order.filled == intent.filled
 
 
 def cancel(ledger: Ledger, broker: Broker, run: Run, who: str, reason: str) -> tuple[Intent, ...]:
-    """End the orders of a run: none is sent any more, those that are open at the broker are taken from its book.
+    """End the orders of a run: send no more of them, and cancel the open ones at the broker.
 
-    Gives those that could not be reached, or whose outcome is not known: nothing of them is sent again, and what is
-    found in the book later is cancelled by asking again. That the run is cancelled holds over a crash.
+    Return the orders that could not be reached or have no known outcome: they are not sent again, and one that is found
+    in the book later is cancelled by calling this again. The cancel survives a crash.
     """
+    # The mark is durable before any request: a process that dies here sends nothing more after its restart.
     with ledger.transaction("cancel") as tx:
         control.put(tx, control.CANCELLED, run.id, "by hand", who, reason)
         tx.audit(runs.event("run.cancel", run, {"by": who, "reason": reason}))
@@ -102,6 +107,6 @@ def cancel(ledger: Ledger, broker: Broker, run: Run, who: str, reason: str) -> t
             except (UnreachableError, RejectedError):
                 left.append(intent)
             failpoint("cancel-call:after")
-    with suppress(UnreachableError):  # what was cancelled is seen by a later sweep
+    with suppress(UnreachableError):  # a later sweep sees the cancelled orders
         settle(ledger, broker)
     return tuple(left)

@@ -1,9 +1,9 @@
-"""The ledger beside the broker: trade only when both say the same, or when a named person accepted the difference.
+"""Comparison of ledger and broker: a run trades only when both agree, or when a named person accepted the difference.
 
-Positions are compared as the sum over all books, in the units of the newest session whose corporate actions both sides
-have applied (`acting.py`). Cash is compared where the account is ours alone: at a simulation; without receivables. Of
-orders it is compared whether those that work are in the book, and those of ours that are open in the book are known
-(they are not when an old copy of either was put back).
+Positions are compared as the sum over all books, in the units of the newest session whose corporate actions both
+sides have applied (`due_actions.py`). Cash, without receivables, is compared where the account is ours alone: at a
+simulation. Orders differ when a working order is missing at the broker, or an open order of ours is unknown to the
+ledger: an old copy of either side was restored.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _SHOWN = 5
 
 @dataclass(frozen=True, slots=True, order=True)
 class BrokerDifference:
-    """An asset (or `CASH`, or an order by its id) of which ledger and broker have different amounts.
+    """An asset (or `CASH`, or an order by its id) with different amounts in ledger and broker.
 
-    Of an order it is what may still be filled.
+    The amount of an order is its open quantity.
     """
 
     asset: str
@@ -45,7 +45,7 @@ class BrokerDifference:
 
 
 def differences(ledger: Ledger, broker: Broker) -> tuple[BrokerDifference, ...]:
-    """Every difference, by asset. Raises UnreachableError."""
+    """Return every difference, by asset. Raises UnreachableError."""
     theirs = broker.positions()
     account = broker.account() if simulation(broker) is not None else None
     with ledger.reading() as connection:
@@ -65,7 +65,7 @@ def differences(ledger: Ledger, broker: Broker) -> tuple[BrokerDifference, ...]:
 
 
 def _missing(ledger: Ledger, broker: Broker) -> tuple[Intent, ...]:
-    """The orders that work, as the ledger says, and are not in the book."""
+    """Return the orders that work in the ledger and are missing from the broker's book."""
     with ledger.reading() as connection:
         working = [i for i in orders.in_flight(connection) if i.state in WORKING]
     since = min((i.sent_at for i in working if i.sent_at is not None), default=None)
@@ -76,7 +76,7 @@ def _missing(ledger: Ledger, broker: Broker) -> tuple[Intent, ...]:
 
 
 def _unknown(ledger: Ledger, broker: Broker) -> tuple[BrokerDifference, ...]:
-    """The orders that are open in the book under a name of ours, and not in the ledger."""
+    """Return the orders that are open at the broker under an id of ours and are missing from the ledger."""
     open = [o for o in broker.orders(ledger.clock.now()) if o.status.is_open]
     ours = [o for o in open if o.request.client_order_id.startswith(PREFIX)]
     with ledger.reading() as connection:
@@ -90,13 +90,14 @@ def _unknown(ledger: Ledger, broker: Broker) -> tuple[BrokerDifference, ...]:
 def settled_differences(
     ledger: Ledger, broker: Broker, clock: Clock, patience_s: float
 ) -> tuple[BrokerDifference, ...]:
-    """The differences that are left when fills that were on their way have had time to arrive.
+    """Return the differences that remain after fills on their way have had time to arrive.
 
-    Raises UnreachableError when the broker does not answer for so long.
+    patience_s: how long to wait for them. Raises UnreachableError when the broker does not answer for so long.
     """
     until = clock.now() + timedelta(seconds=patience_s)
     wait = 0.1
     while True:
+        # Taken before the reads: the last comparison begins after the patience is over.
         is_over = clock.now() >= until
         try:
             settle(ledger, broker)
@@ -113,9 +114,12 @@ def settled_differences(
 def refusal(
     ledger: Ledger, broker: Broker, clock: Clock, patience_s: float, accepted_by: tuple[str, str] | None = None
 ) -> Diagnostic | None:
-    """Why nothing may be traded (E601, E602), or None. accepted_by: who accepts what differs, and the reason."""
+    """Return the reason to refuse trading (E601, E602), or None. accepted_by: the person who accepts the differences,
+    and the reason.
+    """
     try:
         found = settled_differences(ledger, broker, clock, patience_s)
+        # Orders that the broker lost end with the acceptance; else each next run would find them again.
         gone = _missing(ledger, broker) if found and accepted_by is not None else ()
     except UnreachableError as silent:
         return Diagnostic("E601", f"the broker does not say what it holds: {silent}", hint="nothing was sent")
@@ -131,21 +135,22 @@ def refusal(
         return None
     with ledger.reading() as connection:
         known = control.get(connection, ACCEPTED, "")
+    # Accepted once, a difference stays accepted while its amounts stay; any change asks again.
     if known is not None and known.value == digest:
         return None
     return Diagnostic(
         "E602",
         _text(found),
-        hint="find out why; who knows accepts it by --accept-differences --reason '...'",
+        hint="investigate, then run again with --accept-differences --reason '...'",
     )
 
 
 def glance(ledger: Ledger, broker: Broker, key: RunKey) -> tuple[Finding, ...]:
     """Return what would keep a trade from going on as things stand (E601, E602), for a run that changes nothing.
 
-    What a trade takes in first is no difference: fills that the ledger has not booked, and cash while orders are on
-    their way or a book is not funded yet. Nothing is settled, waited for or written. Of a session that is past, for
-    which nothing can be traded any more, nothing is told.
+    Differences that a trade would resolve first do not count: fills that the ledger has not booked, and cash while
+    orders are in flight or a book is not funded yet. Reads only, and does not wait. A past session, which cannot be
+    traded any more, has no findings.
     """
     with ledger.reading() as connection:
         if runs.last_session(connection, key.strategy, key.portfolio) > key.session:
@@ -168,7 +173,7 @@ def glance(ledger: Ledger, broker: Broker, key: RunKey) -> tuple[Finding, ...]:
 
 
 def _unbooked(ledger: Ledger, broker: Broker) -> frozenset[str]:
-    """The assets and orders of which the broker has filled more than the ledger knows."""
+    """Return the assets and orders of which the broker has filled more than the ledger knows."""
     with ledger.reading() as connection:
         open = orders.in_flight(connection)
     since = min((i.sent_at for i in open if i.sent_at is not None), default=None)
@@ -183,6 +188,6 @@ def _text(found: Sequence[BrokerDifference]) -> str:
 
 
 def _digest(found: tuple[BrokerDifference, ...]) -> str:
-    """What is accepted: by how much each asset differs, whatever there is of it besides."""
+    """Return a digest of the differences: by how much each asset differs, whatever its position is."""
     excess = {d.asset: format((d.broker - d.ledger).normalize(), "f") for d in found}
     return hashlib.sha256(canonical(excess).encode()).hexdigest()

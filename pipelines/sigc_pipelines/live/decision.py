@@ -1,11 +1,11 @@
-"""What a run decides: target weights, judged beside what is held; and by what its orders are judged.
+"""The decision of a run: target weights, checked against what the book holds, and the bounds its orders are checked by.
 
     basis     the money that weights are shares of
-    decide    the target, every finding about data and weights, and the assets that are kept as they are
-    bounds    of each order: the change that is wanted, one lot, the dearest price, the mean volume
+    decide    the target, every finding about data and weights, and the assets that keep their position
+    bounds    of each order: the wanted change, one lot, the highest price, the mean volume
 
-A book of no or negative worth has no weights. It only reduces: what the strategy does not want, or wants on the other
-side, is brought to zero, all else is kept; its weights are then shares of its gross value.
+A book of zero or negative worth has no weights. It only reduces: positions that the strategy does not want, or wants on
+the other side, are closed, all others are kept; weights are then shares of its gross value.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from sigc_pipelines.prices.restated_prices import RestatedAsset, told_of
 from sigc_pipelines.targets import TargetSnapshot
 
 _ENDS = (ActionKind.DELIST, ActionKind.MERGE, ActionKind.RENAME)
-INPUTS = {"max_adv_pct": "volume"}  # limits that are on by default, and the source they are judged by
+INPUTS = {"max_adv_pct": "volume"}  # limits that are on by default, and the source they are measured by
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Basis:
-    """money: what weights are shares of, above 0. held: weights (assets,) of it. is_ruined: nothing is left."""
+    """The money that weights are shares of (> 0). held: weights (assets,) of it. is_ruined: the book is worth <= 0."""
 
     money: Decimal
     held: Floats
@@ -46,9 +46,10 @@ class Basis:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Known:
-    """What the ledger knows of the book: turnovers of its runs; how many assets had a value last, by source.
+    """Facts from the ledger about the book: turnovers of its runs; by source, the number of assets that last had a
+    value.
 
-    ready: changes that waited for a price and are all that is made. restated: assets whose old prices have changed.
+    ready: pending changes that have a price now; the run trades only these. restated: assets whose old prices changed.
     """
 
     turnovers: tuple[float, ...] = ()
@@ -59,9 +60,10 @@ class Known:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decision:
-    """target: weights to trade to, (assets,). kept: assets that are not traded; odd: those for an anomaly, which wait.
+    """A decision. target: weights to trade to, (assets,). kept: assets that are not traded; odd: of them those with an
+    anomaly, whose change is pending.
 
-    off: limits that nothing is known to judge by.
+    off: limits without data to measure by.
     """
 
     basis: Basis
@@ -73,7 +75,7 @@ class Decision:
 
 
 def finite(sight: TargetSnapshot) -> None:
-    """Raises E801 for weights that are infinite, before anything is made of them."""
+    """Raise E801 for infinite weights, before anything is computed from them."""
     bad = [n for n, w in zip(sight.names, sight.wanted.tolist(), strict=True) if w in (float("inf"), float("-inf"))]
     if bad:
         named = ", ".join(bad[:5]) + (f" and {len(bad) - 5} more" if len(bad) > 5 else "")
@@ -82,7 +84,9 @@ def finite(sight: TargetSnapshot) -> None:
 
 
 def basis(sight: TargetSnapshot, now: BookValue, sizing: str) -> Basis:
-    """What weights are shares of. Raises E801 for a book that has neither worth nor positions."""
+    """Return the money that weights are shares of, with the held weights. Raises E801 for a book without worth or
+    positions.
+    """
     is_ruined = now.worth <= 0
     values = {n: q * now.prices.get(n, ZERO) for n, q in now.positions.items()}
     gross = sum((abs(v) for v in values.values()), ZERO)
@@ -101,13 +105,16 @@ def decide(
     actions: Sequence[Action],
     last_target: Callable[[], tuple[Floats, Finding]],
 ) -> Decision:
-    """Decide, and judge. last_target: what the book's last run traded to, with what is to be told of it."""
+    """Return the target and every finding about it. last_target: gives the target of the book's last run, and a finding
+    about it.
+    """
     limits, names = config.safety, sight.names
     base = basis(sight, now, config.execution.sizing)
-    wanted = {n for n, w in zip(names, sight.wanted.tolist(), strict=True) if w == w and w != 0.0}
+    wanted = {n for n, w in zip(names, sight.wanted.tolist(), strict=True) if w == w and w != 0.0}  # w == w: not NaN
     verdict = judge_data(_view(sight, as_of, actions, known), wanted, set(now.positions), limits)
     found = [*verdict.findings, *waiting.undecided(sight)]
     kept: set[str] = set()
+    # The order matters: a ruined book reduces whatever the data say; pending changes are traded alone.
     if base.is_ruined:
         target = _reduced(sight, base.held)
         found.append(Finding("worth", Weight.WARNING, f"the book is worth {now.worth}: it only reduces"))
@@ -119,6 +126,7 @@ def decide(
         found.append(told)
     else:
         target = sight.within(base.held)
+    # After every source of the target: no policy lets a cached target trade an asset that is held or excluded.
     target = _treated(names, target, base.held, verdict, kept)
     target = _untouched(names, target, base.held, {r.asset for r in known.restated}, kept)
     found += told_of(known.restated)
@@ -148,17 +156,20 @@ def _view(sight: TargetSnapshot, as_of: str, actions: Sequence[Action], known: K
 
 
 def _against(one: SourceView, before: Mapping[str, int]) -> SourceView:
-    """A source beside what it had when the book was traded last: a constant one has no rows before, and of a file that
-    was written anew without half of its columns the rows before tell nothing."""
+    """Return a source with the coverage of the book's last run as its mean, where that is higher. A constant source has
+    no rows before; in a file that was rewritten without half of its columns, the rows before show no drop.
+    """
     is_off = one.values == 0 and one.mean == 0.0 and not one.is_static
     return one if is_off or one.name not in before else replace(one, mean=max(one.mean, float(before[one.name])))
 
 
 def _reduced(sight: TargetSnapshot, held: Floats) -> Floats:
-    """What is held, but nothing of what is not wanted or wanted on the other side; an unknown weight is no wish."""
+    """Return the held weights, with zero for assets that are not wanted or wanted on the other side. An unknown (NaN)
+    weight keeps its position.
+    """
     wanted = np.where(np.isnan(sight.wanted), held, sight.wanted)
     target: Floats = np.where(wanted * held > 0.0, held, 0.0)
-    return np.where(np.isfinite(sight.prices), target, held)
+    return np.where(np.isfinite(sight.prices), target, held)  # without a price: not tradable
 
 
 def _treated(names: Sequence[str], target: Floats, held: Floats, verdict: DataVerdict, kept: set[str]) -> Floats:
@@ -176,13 +187,15 @@ def _treated(names: Sequence[str], target: Floats, held: Floats, verdict: DataVe
 
 
 def _untouched(names: Sequence[str], target: Floats, held: Floats, those: set[str], kept: set[str]) -> Floats:
-    """What is held of some assets, which are kept."""
+    """Return the target with some assets at their held weights, and add these to `kept`."""
     kept |= those & set(names)
     return np.where(np.isin(names, sorted(those)), held, target) if those else target
 
 
 def off_limits(limits: SafetySettings, sources: set[str]) -> tuple[str, ...]:
-    """The limits that are on by default and have no source to be judged by. One that was written is never off."""
+    """Return the limits that are on by default and have no source to measure by. A limit that is configured is never
+    off.
+    """
     return tuple(
         name
         for name, source in INPUTS.items()
@@ -191,7 +204,7 @@ def off_limits(limits: SafetySettings, sources: set[str]) -> tuple[str, ...]:
 
 
 def why_off(name: str) -> str:
-    """What is told of a limit that is off.
+    """Return the text about a limit that is off.
 
     >>> why_off("max_adv_pct")
     "max_adv_pct is off: the strategy loads no source 'volume'"
@@ -207,16 +220,17 @@ def bounds(
     orders: Sequence[Order],
     lot: Decimal,
 ) -> dict[str, Bound]:
-    """What each order is measured by, see `Bound`."""
+    """Return the `Bound` of each order, by asset."""
     place = {name: at for at, name in enumerate(sight.names)}
     found = {}
     for order in orders:
         at = place[order.asset]
         price, quantity = order.reference, now.positions.get(order.asset, ZERO) + in_flight.get(order.asset, ZERO)
+        # From quantities, not from held weights: the order was sized from quantities, with what is in flight.
         change = abs(decimal(float(made.target[at])) * made.basis.money - quantity * price)
         before = np.nan if sight.before is None else float(sight.before[at])
         volume = np.nan if sight.adv is None else float(sight.adv[at])
-        high = max(price, decimal(before)) if before > 0.0 else price
+        high = max(price, decimal(before)) if before > 0.0 else price  # NaN > 0.0 is False
         found[order.asset] = Bound(change, lot * price, high, decimal(volume) if volume >= 0.0 else None)
     return found
 
@@ -228,7 +242,7 @@ def within_size(
     limits: SafetySettings,
     lot: Decimal,
 ) -> tuple[tuple[Order, ...], tuple[Finding, ...]]:
-    """The orders, those that only reduce cut to the limits of an order's size; and what is told of those."""
+    """Return the orders, with pure reductions cut to the limits of an order's size, and a finding about the cuts."""
     made = tuple(cut(o, positions.get(o.asset, ZERO), _most(o, of[o.asset], limits), lot) for o in orders)
     small = [o.asset for o, whole in zip(made, orders, strict=True) if o is not whole]
     if not small:
@@ -238,7 +252,7 @@ def within_size(
 
 
 def _most(order: Order, bound: Bound, limits: SafetySettings) -> Decimal | None:
-    """The largest quantity that the limits of size let through, None for any."""
+    """Return the largest quantity within the size limits, None for no limit."""
     dearest = max(order.reference, bound.high or ZERO)
     found = []
     if limits.max_order_value > 0:

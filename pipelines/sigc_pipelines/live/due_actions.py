@@ -1,11 +1,11 @@
-"""Corporate actions of the data, brought to the ledger and to a simulated broker.
+"""Corporate actions of the data, booked in the ledger and at a simulated broker.
 
     scheduled   an action with its sessions and instants on the calendar
-    Acts        what a run does of it: `listed` keeps the lists, `before` tells the broker before each close,
+    DueActions  the steps of a run: `listed` stores the lists, `before` has the broker act before each close,
                 `booked` books the ledger
 
-The broker acts before the close of each session, the ledger once for all of them: what it books depends on when fills
-were made, not on when it learns of them. A process that dies between the two does both again.
+The broker acts before the close of each session, the ledger once for all of them: its entries depend on when fills were
+made, not on when it learns of them. A process that dies between the two does both again.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _PRICED = frozenset({ActionKind.SPLIT, ActionKind.SPINOFF, ActionKind.MERGE, Act
 
 
 def scheduled(action: Action, calendar: Calendar) -> DueAction | None:
-    """An action on the session of its ex-date, else the next one; None for one beyond the calendar."""
+    """Return an action at the session of its ex-date, else the next one; None for an action beyond the calendar."""
     ex, pay = action.ex_date, action.pay_date or action.ex_date
     if not calendar.table or not calendar.table[0].day < ex <= calendar.table[-1].day:
         return None
@@ -48,7 +48,7 @@ def scheduled(action: Action, calendar: Calendar) -> DueAction | None:
 
 @dataclass(slots=True)
 class _Last:
-    """The newest listing: a replay asks for the same day after day."""
+    """The newest listing, cached: a replay asks for the same one day after day."""
 
     actions: Sequence[Action] = ()
     calendar: Calendar | None = None
@@ -72,7 +72,7 @@ def _on_or_after(day: date, calendar: Calendar) -> Session:
 
 @dataclass(slots=True, eq=False)
 class DueActions:
-    """The actions that are to be looked at when all sessions up to `as_of` have begun."""
+    """The actions to consider once all sessions up to `as_of` have begun."""
 
     ledger: Ledger
     broker: Broker
@@ -82,13 +82,13 @@ class DueActions:
 
     @property
     def is_due(self) -> bool:
-        """Whether there is anything to do."""
+        """True when any action is to be booked."""
         return bool(self.components)
 
     def listed(
         self, key: BookKey, actions: Sequence[Action], calendar: Calendar, closes_since: Callable[[str], Closes]
     ) -> None:
-        """Keep what a book's data list, with the prices that its effects need."""
+        """Store the actions that a book's data list, with the prices that their effects need."""
         with self.ledger.reading() as connection:
             lists = action_lists.changed(connection, key, _listing(actions, calendar))
         if lists:
@@ -105,7 +105,7 @@ class DueActions:
                 self.components = booking.components(connection, str(self.as_of.day))
 
     def _prices(self, calendar: Calendar, closes_since: Callable[[str], Closes]) -> dict[DueAction, Decimal]:
-        """The prices at the close before, of the actions that need one and have none."""
+        """Return the prices at the close before, for actions that need a price and have none."""
         wanting = {
             due: calendar.before_or_on(date.fromisoformat(due.session) - _DAY).day
             for one in self.components
@@ -118,26 +118,29 @@ class DueActions:
         found: dict[DueAction, Decimal] = {}
         for due, day in wanting.items():
             known = closes.last(str(day), {})
+            # A spin-off is priced by the new asset; all other kinds by the asset that they act on.
             asset = due.action.into if due.action.kind is ActionKind.SPINOFF else due.action.asset
             if asset in known:
                 found[due] = known[asset].quantize(_TICK)
         return found
 
     def before(self, session: Session) -> None:
-        """Tell a simulated broker what acts before the close of a session."""
+        """Have a simulated broker book what is due before the close of a session."""
         simulated = simulation(self.broker)
         if simulated is None or not self.components:
             return
         day = str(session.day)
-        with self.ledger.reading() as connection:  # nobody else books meanwhile: another strategy may have, before
+        # Read anew for each session: another strategy's run may have booked some of them since `listed`.
+        with self.ledger.reading() as connection:
             for one in booking.components(connection, str(self.as_of.day)):
                 dues = tuple(d for d in one.dues if d.session <= day)
+                # Only where an ex or pay session lies between the last call and this one; others change nothing.
                 if any(self._told < point <= day for d in dues for point in (d.session, d.pay_session)):
                     tell(simulated, day, session.close, dues)
         self._told = max(self._told, day)
 
     def announced(self, actions: Sequence[Action], calendar: Calendar) -> None:
-        """Tell a simulated broker what acts at the next session: orders that come now are in its units."""
+        """Announce the actions of the next session to a simulated broker: orders from now on are in its units."""
         simulated, next = simulation(self.broker), calendar.after(self.as_of.day)
         placed = (scheduled(action, calendar) for action in between(actions, self.as_of.day, next.day))
         dues = [due for due in placed if due is not None]
@@ -151,10 +154,12 @@ class DueActions:
 
 
 def book(ledger: Ledger, broker: Broker, through: str, at: datetime) -> tuple[ActionEntry, ...]:
-    """Have a simulated broker act on what is due up to a session, then book it; nobody else does meanwhile.
+    """Have a simulated broker act on what is due up to a session, then book it in the ledger, in one ledger
+    transaction.
 
-    at: the instant of what the broker books. A process that dies between the two does both again.
+    at: the instant of the broker's entries. A process that dies between the two does both again.
     """
+    # The ledger's write lock is held over the broker's calls: no other run books between the two.
     simulated, step = simulation(broker), broker.capabilities().quantity_step
     with ledger.transaction("actions") as tx:
         known, _ = action_rows.progress(tx.connection)
@@ -175,14 +180,14 @@ def tell(simulated: Simulated, session: str, at: datetime, dues: Sequence[DueAct
 class SessionPrices:
     """The newest price of each asset, session by session, in the units of that session.
 
-    A price that is older than an action is restated until there is a new one.
+    A price from before an action is restated until there is a new one.
     """
 
     prices: Mapping[str, Decimal]
-    _own: dict[str, Decimal] = field(default_factory=dict)
+    _own: dict[str, Decimal] = field(default_factory=dict)  # restated prices, until the asset has a close again
 
     def at(self, day: str, closes: Closes, dues: Sequence[DueAction]) -> dict[str, Decimal]:
-        """The prices at the close of a session. dues: the actions of that session."""
+        """Return the prices at the close of a session. dues: the actions of that session."""
         found = closes.last(day, self.prices) | self._own
         if dues or self._own:
             fresh = {a: p for a, p in closes.on(day)[0].items() if p is not None}

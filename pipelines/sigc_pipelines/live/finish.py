@@ -1,4 +1,4 @@
-"""From decided to done: the orders of a run sent and resolved, and what came of it in words."""
+"""Completion of a decided run: send and resolve its orders, and put the outcome into words."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST_REASONS = 3  # of why orders did not go out, in a run's message
 
 
 def finish(trading: Trading, run: Run, stop: threading.Event | None = None) -> tuple[Outcome, str, tuple[Finding, ...]]:
-    """Bring a run that has decided to its end: first by itself, or again after a crash."""
+    """Complete a decided run: called by the run itself, and again after a crash."""
     done = Execution(trading.desk, run, judge_of(trading.ledger, run, trading.clock), _ends(trading, run), stop).run()
     with trading.ledger.reading() as connection:
         sent = orders.of_run(connection, run.id)
@@ -28,7 +28,8 @@ def finish(trading: Trading, run: Run, stop: threading.Event | None = None) -> t
 
 
 def verdict(intents: Sequence[Intent]) -> tuple[Outcome, str]:
-    """What happened to the orders of a run, of which each outcome is known: counts, and why some did not go out.
+    """Return the outcome of a run whose orders are all resolved, with counts and the reasons of orders that were not
+    placed.
 
     >>> verdict([])
     (<Outcome.UNCHANGED: 'unchanged'>, 'nothing had to change')
@@ -52,7 +53,7 @@ def verdict(intents: Sequence[Intent]) -> tuple[Outcome, str]:
 
 
 def _ends(trading: Trading, run: Run) -> datetime:
-    """When nothing is sent any more: the cut-off, or the deadline, which runs from the first order's time on."""
+    """Return the earlier of the cut-off and the deadline (s after the first order is due): nothing is sent after it."""
     with trading.ledger.reading() as connection:
         due = [i.not_before for i in orders.of_run(connection, run.id) if i.not_before is not None]
     begins = max(run.started, min(due, default=run.started))

@@ -1,7 +1,7 @@
-"""Each order judged before it is sent, by what the ledger says at that moment.
+"""Pre-send check of each order, against the ledger's state at that moment.
 
-Kill decisions are read in the transaction that marks the order. The exposure of the book is built from the ledger once
-and kept up by what this run does; whatever else changed the ledger since (a sweep, another run) has it built anew.
+Halts are read in the transaction that marks the order. The exposure of the book is built from the ledger once and
+updated by this run's own orders; after any other change of the ledger (a sweep, another run) it is built again.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from sigc_pipelines.checks.orders import judge
 from sigc_pipelines.live.valuing import BookValue, standing
 from sigc_pipelines.prices.units import owed_at, restated_positions
 
-BY_BOUNDS = ("max_order_pct", "max_adv_pct")  # limits that need a bound of the order's asset
+BY_BOUNDS = ("max_order_pct", "max_adv_pct")  # limits that need a `Bound` of the order's asset
 
 
 def judge_of(ledger: Ledger, run: Run, clock: Clock) -> Callable[[Transaction, Intent], tuple[Finding, ...]]:
-    """The judge of a run's orders: by the limits and prices that the run decided with."""
+    """Return the judge of a run's orders, which uses the limits and prices of the run's decision."""
     with ledger.reading() as connection:
         limits = SafetySettings.model_validate(runs.limits_of(connection, run.id))
         bounds, off = bounds_of(connection, run.id)
-    limits = limits.model_copy(update=dict.fromkeys(off, 0.0))
+    limits = limits.model_copy(update=dict.fromkeys(off, 0.0))  # 0 turns a limit off
     known: list[tuple[tuple[int, int], Exposure]] = []
 
     def judged(tx: Transaction, intent: Intent) -> tuple[Finding, ...]:
@@ -37,12 +37,13 @@ def judge_of(ledger: Ledger, run: Run, clock: Clock) -> Callable[[Transaction, I
         if halt is not None:
             why = f"{halt.scope or 'everything'} is halted by {halt.who}: {halt.reason or halt.value}"
             return (Finding("halted", Weight.DENIAL, why, (intent.asset,)),)
+        # Planned and sent orders count alike (both are in flight), so a mark changes nothing; fills and ends do.
         changes = orders.changes(tx.connection)
         if not known or known[0][0] != changes:
             known[:] = [(changes, exposure(tx.connection, run, bounds))]
         at = known[0][1]
         found = judge(intent, at, limits, clock.now(), run.cut_off)
-        if found:
+        if found:  # denied: it frees its share of the limits for the orders behind it
             at.withdraw(intent.client_order_id)
         return found
 
@@ -50,7 +51,7 @@ def judge_of(ledger: Ledger, run: Run, clock: Clock) -> Callable[[Transaction, I
 
 
 def exposure(connection: sqlite3.Connection, run: Run, bounds: Mapping[str, Bound] | None = None) -> Exposure:
-    """What the book may come to, with all that is in flight, at the prices of the run."""
+    """Return the exposure of the book, with all orders in flight, at the prices of the run."""
     key = BookKey(run.key.strategy, run.key.portfolio)
     marks = price_marks.marks_of(connection, run.id)
     fills = books.fills_of_session(connection, run.key)
@@ -78,9 +79,10 @@ def _prices(marks: Mapping[str, price_marks.Mark]) -> dict[str, Decimal]:
 
 
 def _in_session(connection: sqlite3.Connection, run: Run, fills: Sequence[Fill], now: BookValue) -> BookValue:
-    """A book in the units of the run's session, as its prices and orders are; fills of that session are so already.
+    """Return a book in the units of the run's session, as its prices and orders are. Fills of that session are in these
+    units already.
 
-    The ledger has the actions of that session once it is over.
+    The ledger books the actions of that session once it is over.
     """
     booked, step = action_rows.progress(connection)
     acts = [d.action for d in action_rows.between(connection, max(booked, run.as_of), run.key.session)]
@@ -89,6 +91,7 @@ def _in_session(connection: sqlite3.Connection, run: Run, fills: Sequence[Fill],
     done: dict[str, Decimal] = {}
     for fill in fills:
         done[fill.asset] = done.get(fill.asset, ZERO) + fill.side.sign * fill.quantity
+    # Fills of the session are in its units already: take them out, restate the rest, put them back.
     before = {a: now.positions.get(a, ZERO) - done.get(a, ZERO) for a in {*now.positions, *done}}
     after = restated_positions(before, acts, run.key.session, now.prices, step)
     positions = {a: after.get(a, ZERO) + done.get(a, ZERO) for a in {*after, *done}}
@@ -98,7 +101,7 @@ def _in_session(connection: sqlite3.Connection, run: Run, fills: Sequence[Fill],
 
 
 def bounds_record(bounds: Mapping[str, Bound], off: Collection[str]) -> dict[str, object]:
-    """What the audit keeps of a decision, for `bounds_of`. off: limits that nothing is known to judge by."""
+    """Return the audit record of a decision's bounds, read by `bounds_of`. off: limits without data to measure by."""
     texts = {
         asset: [None if v is None else str(v) for v in (b.wanted, b.lot, b.high, b.volume)]
         for asset, b in sorted(bounds.items())
@@ -107,7 +110,7 @@ def bounds_record(bounds: Mapping[str, Bound], off: Collection[str]) -> dict[str
 
 
 def bounds_of(connection: sqlite3.Connection, run: str) -> tuple[dict[str, Bound], tuple[str, ...]]:
-    """The bounds that a run decided with, and the limits that are off. One of an older sigc was not judged by any."""
+    """Return the bounds of a run's decision, and the limits that are off. A run of an older sigc has no bounds."""
     said = runs.decision_of(connection, run)
     if "bounds" not in said:
         return {}, BY_BOUNDS

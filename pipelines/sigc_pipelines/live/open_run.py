@@ -1,4 +1,6 @@
-"""Open a run: refused while something is halted or paused, or when its session was traded; else written down."""
+"""Opening of a run: refused while the strategy is halted or paused, or when its session was traded; else written
+down.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ from sigc_pipelines.live.trading import Request, Trading
 
 
 def open_run(trading: Trading, request: Request, at: Moment) -> Run:
-    """Write the run down, with its book if that is its first. Raises E800, E802; a refusal is audited."""
+    """Write the run down, and its book with the first run. Raises E800, E802; a refusal is audited."""
     try:
         return _opened(trading, request, at)
     except SigcError as no:
@@ -50,7 +52,7 @@ def _opened(trading: Trading, request: Request, at: Moment) -> Run:
 
 
 def _audit_refusal(trading: Trading, request: Request, at: Moment, no: SigcError) -> None:
-    """Record a refusal: it leaves no run. A ledger that fails leaves nothing."""
+    """Record a refusal, which leaves no run. A ledger error leaves no record."""
     found = no.diagnostics[0]
     if not found.code.startswith("E8"):
         return
@@ -69,12 +71,14 @@ def _refuse_stopped(connection: sqlite3.Connection, request: Request) -> None:
 
 
 def _revision(connection: sqlite3.Connection, key: RunKey, request: Request) -> int:
-    """Return 0 for the first run of a key; the next one for a repeat on purpose, or of a run that sent nothing."""
+    """Return 0 for the first run of a key; the next number for a forced repeat, or after a run that sent nothing."""
     latest = runs.latest_revision(connection, key)
     last = runs.last_session(connection, key.strategy, key.portfolio)
     if last > key.session:
         message = f"{key.strategy} ({key.portfolio}) has traded for the session {last} already"
-        raise SigcError(Diagnostic("E800", f"{message}; {key.session} is past", hint="--dry-run looks back"))
+        raise SigcError(
+            Diagnostic("E800", f"{message}; {key.session} is past", hint="use --dry-run for a past session")
+        )
     if latest is None:
         return 0
     if runs.is_used(connection, key) and not request.is_forced:

@@ -1,4 +1,4 @@
-"""What of the audit leaves the ledger: the mirror of JSON lines, and the daily anchor of the chain's head."""
+"""Audit outside the ledger: the mirror of JSON lines, and the daily anchor of the chain's head."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ FOLDER = "audit"
 
 
 def publish(ledger: Ledger, settings: AuditSettings) -> tuple[Finding, ...]:
-    """Mirror what is new, anchor the chain once a day; what could not be written. Nothing of it stops a run."""
+    """Mirror new audit records and anchor the chain once a day. Return what could not be written; no failure stops a
+    run.
+    """
     if not settings.mirror and not settings.anchor:
         return ()
     now = ledger.clock.now()

@@ -1,11 +1,11 @@
-"""Every run that was left open gets a verdict, every order without an outcome is resolved: of all, or one strategy.
+"""Recovery: give each run that was left open an outcome, and resolve orders without one, of all strategies or of one.
 
     not decided         interrupted: nothing of it was sent; it may be run again
-    decided             brought to its end: unknown orders looked up, planned ones sent while the session is on
+    decided             completed: unknown orders are looked up, planned ones sent while the session is on
     closed, unresolved  its orders are looked up again; once all are known, the halt they left is lifted
 
-Called by whoever opens the ledger to write, before anything else is begun; and later for one strategy, after a run of
-it failed, while no other trades. It may itself be interrupted anywhere.
+The process that opens the ledger for writing calls it before anything else; the daemon calls it for one strategy after
+a run of it failed, while no other run of it trades. Recovery may itself be interrupted at any instruction.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from sigc_pipelines.records.artifacts import refresh, write_account
 
 @dataclass(frozen=True, slots=True)
 class RecoveryVerdict:
-    """What became of a run that was left open, or of one whose orders were."""
+    """The outcome of a run that was left open, or that had unresolved orders."""
 
     run: str
     outcome: Outcome
@@ -36,10 +36,10 @@ class RecoveryVerdict:
 def recover(
     trading: Trading, tell: Callable[[RecoveryVerdict], None] = lambda _: None, strategy: str = ""
 ) -> tuple[RecoveryVerdict, ...]:
-    """Resolve everything that an earlier process left, or a run of one strategy that failed.
+    """Resolve everything that an earlier process left, or a failed run of one strategy.
 
-    strategy: '' when nothing is under way at all; else no trade of that strategy is. Raises SigcError E310 when the
-    ledger fails.
+    strategy: '' for all, when no run is under way; else only no trade of that strategy may be. Raises SigcError E310
+    when the ledger fails.
     """
     why = "it failed" if strategy else "the process ended"
     with trading.ledger.reading() as connection:
@@ -48,30 +48,33 @@ def recover(
         doubtful = {i.run for i in flying if i.state in UNRESOLVED} - {r.id for r in left}
         closed = tuple(runs.find(connection, id) for id in sorted(doubtful))
     verdicts = []
+    # Open runs first: completing them resolves most orders. Then closed runs whose orders are still unknown.
     for run in left:
         verdicts.append(_end(trading, run, why))
         tell(verdicts[-1])
     for run in closed:
         verdicts.append(_resolve(trading, run))
         tell(verdicts[-1])
-    with suppress(UnreachableError):  # fills are taken in before anything is traded on them
+    with suppress(UnreachableError):  # fills must be booked before the next run sizes its orders
         settle(trading.ledger, trading.broker)
+    # Halts and cancel marks last: a crash before leaves them, which stops trading and is safe.
     _lift_halts(trading)
     _forget_cancels(trading)
     with trading.ledger.reading() as connection:
         known = [book for book in books.books(connection) if strategy in ("", book.key.strategy)]
-    for book in known:  # others are looked after by themselves, maybe at this moment
+    for book in known:  # other strategies' runs may write their own files at this moment
         refresh(trading.ledger, book.key, trading.render)
     return tuple(verdicts)
 
 
 def _is_trade_of(run: Run, strategy: str) -> bool:
-    return run.key.strategy == strategy and run.key.kind is RunKind.TRADE  # dry ones may be under way all the time
+    return run.key.strategy == strategy and run.key.kind is RunKind.TRADE  # a dry run may be under way at any time
 
 
 def _end(trading: Trading, run: Run, why: str) -> RecoveryVerdict:
     with trading.ledger.reading() as connection:
         is_decided = runs.is_decided(connection, run.id)
+    # The decision and its intents are one transaction: without a decision there is no order.
     if not is_decided:
         return _close(trading, run, Outcome.INTERRUPTED, f"{why} before anything was decided")
     started = trading.clock.now()
@@ -83,7 +86,7 @@ def _end(trading: Trading, run: Run, why: str) -> RecoveryVerdict:
 
 
 def _resolve(trading: Trading, run: Run) -> RecoveryVerdict:
-    """The verdict stands; its orders are looked up again."""
+    """Look up the orders of a closed run again; its outcome stands."""
     _, message, _ = finish(trading, run)
     write_account(trading.ledger, run.id, trading.render)
     return RecoveryVerdict(run.id, run.outcome, message)
@@ -97,7 +100,7 @@ def _close(trading: Trading, run: Run, outcome: Outcome, message: str) -> Recove
 
 
 def _lift_halts(trading: Trading) -> None:
-    """A halt that an order without an outcome left ends with the doubt; a person's stays."""
+    """Lift the halts that orders without an outcome left, once these are known. A person's halt stays."""
     with trading.ledger.reading() as connection:
         held = [c for c in control.every(connection, control.HALTED) if c.value == UNRESOLVED_HALT]
         doubtful = {i.key.strategy for i in orders.in_flight(connection) if i.state in UNRESOLVED}
@@ -108,7 +111,7 @@ def _lift_halts(trading: Trading) -> None:
 
 
 def _forget_cancels(trading: Trading) -> None:
-    """That a run was cancelled need not be known when nothing of it can be sent any more."""
+    """Drop the cancel marks of runs that have nothing left to send."""
     with trading.ledger.reading() as connection:
         kept = control.every(connection, control.CANCELLED)
         live = {r.id for r in runs.left_open(connection)}

@@ -1,6 +1,6 @@
-"""An asset gets another name, by hand: in every book that holds it, and at a simulated broker.
+"""Rename of an asset by hand, in every book that holds it and at a simulated broker.
 
-First it is written down, then the broker acts, then the ledger: where a process dies between them the next run goes on.
+The plan is written first, then the broker acts, then the ledger: if the process dies in between, the next run goes on.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sigc_pipelines.live.trading import Trading
 
 
 def rename_asset(trading: Trading, key: BookKey, old: str, new: str, who: str, reason: str) -> tuple[ActionEntry, ...]:
-    """Rename `old` to `new`; what was moved, book by book. Raises SigcError E312, E804, E601 with nothing changed."""
+    """Rename `old` to `new`. Return the entries by book. Raises SigcError E312, E804, E601 with nothing changed."""
     ledger, broker = trading.ledger, trading.broker
     try:
         settle(ledger, broker)
@@ -24,5 +24,5 @@ def rename_asset(trading: Trading, key: BookKey, old: str, new: str, who: str, r
             due = booking.plan_rename(tx, key, old, new, who, reason)
         return book(ledger, broker, due.session, trading.clock.now())
     except UnreachableError as silent:
-        hint = "the next run goes on with what is written down"
+        hint = "if the rename was written down, the next run completes it"
         raise SigcError(Diagnostic("E601", str(silent), hint=hint)) from silent

@@ -1,12 +1,12 @@
-"""A book between its runs, and what every run does first: brought up to what the broker did and the market closed at.
+"""Book maintenance, before each run and between runs: apply broker fills and actions, then value each closed session.
 
-    fund      a simulated account holds what its books were given
-    followed  fills taken in until ledger and broker agree, each session valued; the newest prices
-    keep      the same with no run at all: after a session's end, so that fills of day orders, NAV, the run's files and
-              the audit's mirror and anchor do not wait for the next run
+    fund      deposit each book's capital at a simulated broker
+    followed  apply fills until ledger and broker agree, value each session; the newest prices
+    keep      the same without a run: after a session's end, so that fills of day orders, NAV, the run's files and the
+              audit's mirror and anchor do not wait for the next run
 
-Again: nothing new. A book whose newest run was carried out as of an earlier date than its own lives in that past: it
-is not moved on to the present by `keep`.
+All are idempotent. A book whose newest run was carried out as of a past date stays in that past: `keep` does not move
+it on to the present.
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ from sigc_pipelines.records.artifacts import refresh
 
 @dataclass(frozen=True, slots=True)
 class KeptBook:
-    """valued: the last session with a NAV, '' for none. findings: what of the audit could not be written.
+    """The state of a book after maintenance. valued: the last session with a NAV, '' for none. findings: audit output
+    that could not be written.
 
-    is_current: whether that is the last session that is complete, or the book needs none.
+    is_current: that is the last complete session, or the book needs no maintenance.
     """
 
     valued: str
@@ -43,9 +44,9 @@ class KeptBook:
 
 
 def keep(trading: Trading, feed: TargetFeed, key: BookKey) -> KeptBook:
-    """Bring a book up to the last session that is complete. Raises SigcError: E600, E601, E602, of data, of the ledger.
+    """Bring a book up to the last complete session. Raises SigcError: E600, E601, E602, of data, of the ledger.
 
-    Not while a run of that book is under way. What the audit has is published whatever else fails.
+    Call it only while no run of that book is under way. The audit is published whatever else fails.
     """
     at = moment(trading.calendar, trading.clock.now(), trading.config.execution.cut_off)
     try:
@@ -58,7 +59,7 @@ def keep(trading: Trading, feed: TargetFeed, key: BookKey) -> KeptBook:
 
 
 def _is_of_the_present(ledger: Ledger, key: BookKey) -> bool:
-    """Whether the book is open, and its newest run was of the day it was carried out."""
+    """Return True if the book is open and its newest run was carried out on its own day."""
     with ledger.reading() as connection:
         last = runs.last_decided(connection, key.strategy, key.portfolio)
         return books.book(connection, key) is not None and not (last and runs.is_of_the_past(connection, last))
@@ -87,10 +88,10 @@ def followed(
     accepted: tuple[str, str] | None = None,
     actions: Sequence[Action] = (),
 ) -> dict[str, Decimal]:
-    """The newest prices, when everything up to the as-of session is taken in.
+    """Take in everything up to the as-of session. Return the newest prices.
 
-    accepted: who accepts what differs between ledger and broker, and why. actions: corporate actions, as the data list
-    them. Raises E600, E601, E602.
+    accepted: the person who accepts the differences between ledger and broker, and the reason. actions: corporate
+    actions, as the data list them. Raises E600, E601, E602.
     """
 
     def agree() -> None:
@@ -109,7 +110,7 @@ def followed(
 
 
 def fund(trading: Trading) -> None:
-    """A simulated account holds what its books were given; each deposit has an id, and is made once."""
+    """Deposit the capital of each book at a simulated broker; each deposit has an id and is made once."""
     broker = simulation(trading.broker)
     if broker is None:
         return

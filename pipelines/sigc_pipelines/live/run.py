@@ -4,11 +4,11 @@
     compute   wanted weights of the as-of row
     validate  data, then the target book within its constraints, against every limit
     execute   orders sized, written down, sent
-              a scheduled run on no rebalance row skips these two, and ends unchanged
+              (a scheduled run on a row that is not a rebalance row skips these two and ends unchanged)
     audit     the verdict; the run's files; the audit mirrored and anchored
 
-The same for live, paper, dry run and replay: they differ in the broker and the clock. A dry run stops before anything
-is written down, and shows the orders that would go out. The stages are in `sigc_pipelines.stages`.
+Live, paper, dry and replayed runs are the same code: they differ in the broker and the clock. A dry run stops before
+anything is written down, and shows the orders that would be sent. The stages are in `sigc_pipelines.stages`.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ from sigc_pipelines.stages.validate import JudgedTargets, refuse, validate
 
 
 class CancelledError(Exception):
-    """Somebody asked for the run to end."""
+    """The run was cancelled by a person."""
 
 
 @dataclass(slots=True)
 class _Reached:
-    """What a run has come to so far: shown also of one that fails on the way."""
+    """The results of a run so far, shown also for a run that fails on the way."""
 
     stages: list[RunStage] = field(default_factory=list)
     looked: Looked | None = None
@@ -64,19 +64,21 @@ class _Reached:
 
 
 def carry_out(trading: Trading, request: Request, feed: TargetFeed, watch: RunWatch | None = None) -> Ended:
-    """Run it. Raises SigcError when it can't begin (E800, E802) or the ledger fails (E310); all else is its outcome."""
+    """Run it. Raises SigcError when it can't begin (E800, E802) or the ledger fails (E310); any other error is its
+    outcome.
+    """
     with trading.ledger.reading() as connection:
         accepting = feed.accepting(accepted_by_hand(connection))
     at = moment(trading.calendar, trading.clock.now(), trading.config.execution.cut_off)
     run = open_run(trading, request, at)
     context, reached = RunContext(trading, request, accepting, watch or RunWatch(), at, run), _Reached()
     problems: tuple[Diagnostic, ...] = ()
-    outcome, message = Outcome.FAILED, "it ended by an internal error"
+    outcome, message = Outcome.FAILED, "it ended with an internal error: see the log"
     try:
         outcome, message = _through_stages(context, reached)
     except SigcError as error:
         if error.diagnostics[0].code in ("E310", "E311"):
-            raise  # the ledger itself: nothing can be written, and the next start gives the verdict
+            raise  # the ledger failed: nothing can be written; recovery closes the run at the next start
         problems = error.diagnostics
         is_refusal = error.diagnostics[0].code.startswith("E8")
         outcome = Outcome.REFUSED if is_refusal else Outcome.FAILED
@@ -113,7 +115,7 @@ def _through_stages(context: RunContext, reached: _Reached) -> tuple[Outcome, st
 
 @contextmanager
 def _stage(context: RunContext, reached: _Reached, name: StageName, deadline_s: float = 0.0) -> Iterator[list[Finding]]:
-    """Time a stage, record how it went, refuse to go on when it came too late or somebody wants it to end."""
+    """Time a stage and record its result. Raises when it was late (E803) or the run was cancelled."""
     if context.watch.stop.is_set() and name is not StageName.AUDIT:
         raise CancelledError
     context.watch.stage(name)
@@ -152,5 +154,5 @@ def _closed(context: RunContext, outcome: Outcome, message: str) -> Run:
         run = runs.find(tx.connection, context.run.id)
     if not context.is_dry and trading.has_files:
         write_account(ledger, run.id, trading.render)
-    publish(ledger, trading.config.audit)  # what went wrong was told in the stage audit
+    publish(ledger, trading.config.audit)  # again, for the verdict itself; the stage `audit` reported its problems
     return run

@@ -1,19 +1,19 @@
-"""Orders to a broker, each exactly once: the protocol of the write-ahead intent log.
+"""Exactly-once sending of orders to a broker, by a write-ahead intent log.
 
     planned --[commit: sending]--> POST once --> acknowledged | rejected | not sent | no answer
     no answer: look it up, with growing waits
         found                                              acknowledged (or whatever the book says)
         absent in two different reads, after the grace     planned again: the same id is sent again
-        neither by the cut-off                             the strategy is halted, a person is called
+        neither by the cut-off                             the strategy is halted, a person is alerted
 
-Written before it is sent, an order is never lost: whoever opens the ledger next knows that it may be in the book. Sent
-under one id, it is never doubled: a broker takes an id once. Everything here can be interrupted at any instruction and
-called again (`recover.py` does so at start).
+An order is written before it is sent, so it is never lost: the next process that opens the ledger knows that it may be
+in the book. It is sent under one id, so it is never doubled: a broker takes an id once. Execution can be interrupted at
+any instruction and called again (`recover.py` does so at start).
 
-The loop has one turn for everything that is due (`_turn`), and waits for what is not. Acknowledgements are committed
-together with the next order's mark: one transaction an order.
+The loop handles everything that is due in one turn (`_turn`), then waits. Acknowledgements are committed together with
+the next order's mark: one transaction an order.
 
-Neighbours: `apply_fills.py` takes in what the broker reports, `checks/` judges each order, `sizing.py` wrote them down.
+Neighbours: `apply_fills.py` applies the broker's report, `checks/` judges each order, `sizing.py` creates the intents.
 """
 
 from __future__ import annotations
@@ -42,15 +42,17 @@ from sigc_pipelines.brokers.protocol import (
 )
 from sigc_pipelines.live.apply_fills import LISTED_BEFORE, settle
 
-_LONGEST_WAIT_S = 30.0
-UNRESOLVED_HALT = "unresolved"  # the value of the halt that an order without an outcome leaves
-# Says what is wrong with an order that is about to be sent; called with the state of the ledger at that moment.
+_LONGEST_WAIT_S = 30.0  # cap of the lookup backoff and of retry_after_s
+UNRESOLVED_HALT = (
+    "unresolved"  # value of the halt set for an order without an outcome; `recover.py` lifts only this one
+)
+# Returns what is wrong with an order about to be sent. Called inside the transaction that marks the order as sending.
 Judge = Callable[[Transaction, Intent], tuple[Finding, ...]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Desk:
-    """What trading needs."""
+    """The parts that trading needs."""
 
     ledger: Ledger
     broker: Broker
@@ -60,7 +62,7 @@ class Desk:
 
 @dataclass(frozen=True, slots=True)
 class Executed:
-    """How it went. doubtful: the orders of which nothing is known."""
+    """The result of an execution. doubtful: orders without a known outcome."""
 
     findings: tuple[Finding, ...]
     doubtful: tuple[Intent, ...]
@@ -68,7 +70,7 @@ class Executed:
 
 @dataclass(slots=True)
 class _Doubt:
-    """An order without an outcome: since when we ask, when to ask next, and how long to wait after that."""
+    """An order without an outcome: since when it is in doubt, the next lookup, and the wait (s) after that."""
 
     since: datetime
     at: datetime
@@ -76,45 +78,48 @@ class _Doubt:
 
 
 class Execution:
-    """Brings every intent of one run to where it needs no more of us. Call `run`, once.
+    """Execution of one run: brings each intent to a final or working state. Call `run`, once.
 
-    ends: after it nothing is sent (the cut-off, or the stage's deadline). stop: set from outside to send nothing more.
+    ends: nothing is sent after it (the cut-off, or the stage's deadline). stop: set from outside to send nothing more.
     """
 
     def __init__(self, desk: Desk, run: Run, judge: Judge, ends: datetime, stop: threading.Event | None = None) -> None:
         self._desk, self._run, self._judge, self._ends = desk, run, judge, ends
         self._stop = stop or threading.Event()
         self._doubts: dict[str, _Doubt] = {}
-        self._not_before: dict[str, datetime] = {}  # of orders that the broker asked us to wait with
+        self._not_before: dict[str, datetime] = {}  # by order id: the broker asked to wait until then
         self._answers: list[tuple[Intent, BrokerOrder]] = []  # acknowledged, not committed yet
         self._findings: list[Finding] = []
 
     def run(self) -> Executed:
-        """Send what is planned, learn what is unknown, wait for fills as long as the settings say."""
+        """Send planned orders, look up unknown ones, wait for fills as long as the settings say."""
+        # Lookups go on after the cut-off: a last lookup may be a full backoff wait away when the grace ends.
         grace = timedelta(seconds=self._desk.settings.lookup_grace_s + _LONGEST_WAIT_S)
         gives_up = max(self._ends, self._desk.clock.now()) + grace
-        while wakes := self._turn():
+        while wakes := self._turn():  # no wakes: each order is final or works at the broker
             now = self._desk.clock.now()
             if now >= gives_up:
                 self._drop_what_may_not_go()
                 self._halt()
                 break
+            # Wake at the cut-off too: planned orders expire then, not when they would have been due.
             self._sleep(min(*wakes, gives_up, self._ends if now < self._ends else gives_up))
         self._await_fills()
         doubtful = tuple(i for i in self._intents() if i.state in UNRESOLVED)
         return Executed(tuple(self._findings), doubtful)
 
     def _sleep(self, until: datetime) -> None:
-        """Wait; a run that is stopped wakes up within a second."""
+        """Wait until an instant; a stopped run wakes up within a second."""
         while (left := (until - self._desk.clock.now()).total_seconds()) > 0 and not self._stop.is_set():
             self._desk.clock.sleep(min(left, 1.0))
-        if left > 0:  # stopped: what is still unknown is asked for soon
+        if left > 0:  # stopped: look up unknown orders soon, but not in a busy loop
             self._desk.clock.sleep(min(left, self._desk.settings.lookup_backoff_s))
 
     def _turn(self) -> list[datetime]:
-        """Everything that is due now; when the rest is."""
+        """Do everything that is due now. Return the instants at which the rest is due."""
         self._drop_what_may_not_go()
         wakes = []
+        # States are read anew each turn: a cancel by hand or a sweep in another thread may have moved an order.
         for intent in self._intents():
             match intent.state:
                 case IntentState.PLANNED:
@@ -124,6 +129,8 @@ class Execution:
                         wakes += self._next(intent)
                     else:
                         wakes.append(due)
+                # SENDING here is an order whose process died between the mark and the answer: the same as UNKNOWN.
+                # An answered one is still SENDING in the ledger only until the next commit.
                 case IntentState.SENDING | IntentState.UNKNOWN if not self._is_answered(intent):
                     if self._doubt(intent).at <= self._desk.clock.now():
                         self._look_up(intent)
@@ -140,7 +147,7 @@ class Execution:
         return max((t for t in times if t is not None), default=self._run.started)
 
     def _next(self, intent: Intent) -> list[datetime]:
-        """When an order wants us again, if it does."""
+        """Return the instant at which an order is due again, or nothing."""
         id = intent.client_order_id
         if self._is_answered(intent):
             return []
@@ -159,7 +166,7 @@ class Execution:
         return self._desk.clock.now() < self._ends and not self._is_stopped()
 
     def _is_stopped(self) -> bool:
-        """Whether somebody wants nothing more to be sent: of this process, or by a cancel that the ledger keeps."""
+        """Return True if the run must send nothing more: stopped in this process, or cancelled in the ledger."""
         if self._stop.is_set():
             return True
         return self._asked_to_end() is not None
@@ -169,7 +176,7 @@ class Execution:
             return control.get(connection, control.CANCELLED, self._run.id)
 
     def _drop_what_may_not_go(self) -> None:
-        """What was never sent and may not be any more ends here."""
+        """Cancel or expire planned orders that may not be sent any more."""
         if self._may_send():
             return
         is_over = self._desk.clock.now() >= self._ends
@@ -189,6 +196,7 @@ class Execution:
         self._findings.append(Finding("cut_off" if is_over else "cancelled", Weight.WARNING, why, assets))
 
     def _send(self, intent: Intent) -> None:
+        # Invariant: the mark (state SENDING) is durable before the request leaves; `submit` is called once per mark.
         if not self._mark(intent):
             return
         failpoint("post:before")
@@ -198,29 +206,31 @@ class Execution:
             failpoint("post:after")
             self._record("acknowledge", intent, IntentState.REJECTED, str(no))
             self._findings.append(Finding("rejected", Weight.WARNING, f"the broker refused: {no}", (intent.asset,)))
-        except NotSentError as later:
+        except NotSentError as later:  # known not to be in the book: safe to plan again under the same id
             failpoint("post:after")
             wait = min(_LONGEST_WAIT_S, max(0.001, later.retry_after_s))
             self._not_before[intent.client_order_id] = self._desk.clock.now() + timedelta(seconds=wait)
             self._record("resolve", intent, IntentState.PLANNED, f"not sent: {later}")
-        except OutcomeUnknownError as lost:
+        except OutcomeUnknownError as lost:  # may be in the book: never sent again before a lookup says it is not
             failpoint("post:after")
             self._record("acknowledge", intent, IntentState.UNKNOWN, str(lost))
             self._begin_doubt(intent)
         else:
             failpoint("post:after")
+            # Committed with the next mark. A crash before that leaves SENDING, which a lookup resolves to the same.
             self._answers.append((intent, answer))
 
     def _mark(self, intent: Intent) -> bool:
-        """Judge an order and mark it as sending, in one transaction; whether it may go."""
+        """Judge an order and mark it as sending, in one transaction. Return True if it may be sent."""
         with self._desk.ledger.transaction("send") as tx:
             self._write_answers(tx)
+            # Judged in the transaction that marks: no halt or fill can come between the verdict and the mark.
             found = self._judge(tx, intent)
             if found:
                 orders.moved(tx, intent, IntentState.DENIED, "; ".join(f.message for f in found))
             else:
                 orders.sending(tx, intent, self._desk.clock.now())
-        self._answers.clear()
+        self._answers.clear()  # only after the commit
         self._findings += found
         return not found
 
@@ -249,7 +259,7 @@ class Execution:
         return doubt
 
     def _doubt(self, intent: Intent) -> _Doubt:
-        """What is known of an order without an outcome; one that a crash left is looked up at once."""
+        """Return the doubt about an order. One that a crash left is looked up at once."""
         known = self._doubts.get(intent.client_order_id)
         if known is None:
             known = self._begin_doubt(intent)
@@ -257,12 +267,13 @@ class Execution:
         return known
 
     def _look_up(self, intent: Intent) -> None:
+        # The time is taken before the reads: they must have begun after the grace for an absence to count.
         doubt, asked = self._doubt(intent), self._desk.clock.now()
         is_certain = asked >= doubt.since + timedelta(seconds=self._desk.settings.lookup_grace_s)
         failpoint("lookup:before")
         try:
             found = self._read(intent)
-        except UnreachableError:
+        except UnreachableError:  # no answer is not an absence
             found, is_certain = None, False
         failpoint("lookup:after")
         if found is not None:
@@ -277,16 +288,17 @@ class Execution:
             doubt.at = self._desk.clock.now() + timedelta(seconds=doubt.wait_s)
 
     def _read(self, intent: Intent) -> BrokerOrder | None:
-        """Two different reads: by its id, and in the list of all. None when neither has it."""
+        """Look an order up by two different reads: by its id, and in the list of all. None when neither has it."""
         id = intent.client_order_id
         found = self._desk.broker.order(id)
         if found is not None:
             return found
+        # Each read may lag on its own and miss a fresh order: only an absence from both counts.
         since = (intent.sent_at or self._run.started) - LISTED_BEFORE
         return next((o for o in self._desk.broker.orders(since) if o.request.client_order_id == id), None)
 
     def _halt(self) -> None:
-        """Nothing more of this strategy until its orders are resolved. A person's halt is left as it is."""
+        """Halt the strategy until its orders are resolved. A person's halt is kept."""
         left = [i for i in self._intents() if i.state in UNRESOLVED]
         if not left:
             return
@@ -301,11 +313,11 @@ class Execution:
         self._findings.append(Finding("unresolved", Weight.ERROR, why, assets))
 
     def _await_fills(self) -> None:
-        """Take in fills until nothing works any more or the time is up. A simulation fills at its marks: no wait."""
+        """Apply fills until no order works or the time is up. A simulation fills at its marks only: no wait."""
         waits = 0.0 if simulation(self._desk.broker) else self._desk.settings.fill_wait_s
         until = min(self._ends, self._desk.clock.now() + timedelta(seconds=waits))
         pause = self._desk.settings.lookup_backoff_s
-        while True:
+        while True:  # at least one sweep, even after the cut-off
             try:
                 settle(self._desk.ledger, self._desk.broker)
             except UnreachableError as silent:
@@ -319,7 +331,7 @@ class Execution:
 
 
 def request_of(intent: Intent) -> OrderRequest:
-    """An intent as it is sent."""
+    """Return an intent as an order request."""
     return OrderRequest(
         client_order_id=intent.client_order_id,
         asset=intent.asset,
@@ -332,7 +344,8 @@ def request_of(intent: Intent) -> OrderRequest:
 
 
 def record_answer(tx: Transaction, intent: Intent, answer: BrokerOrder) -> None:
-    """What the broker's book says of an order that was sent. Fills are taken in elsewhere (`apply_fills`)."""
+    """Record the broker's state of a sent order. Fills are applied elsewhere (`apply_fills`)."""
+    # The limit is not part of an order's id (`client_order_id`), so it is not compared.
     if replace(answer.request, limit=None) != replace(request_of(intent), limit=None):
         why = f"the broker holds another order under this id: {answer.request.side} {answer.request.quantity}"
         tx.audit(orders.event("order.mismatch", intent, {"message": why}))

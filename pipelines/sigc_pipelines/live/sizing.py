@@ -1,9 +1,9 @@
-"""Target weights to orders: how many of each asset to buy or sell, and how an order is written down.
+"""Orders from target weights: quantities to buy or sell, and their intents.
 
     wanted quantity = weight x money / price, rounded towards zero to the lot
-    order           = wanted - held - what is in flight already; sells before buys, then by asset
+    order           = wanted - held - in flight; sells before buys, then by asset
 
-Decimals throughout: a float weight or price is taken by its shortest text, so that the same weights give the same
+All arithmetic is decimal: a float weight or price is taken by its shortest text, so that the same weights give the same
 orders on any machine.
 """
 
@@ -19,14 +19,14 @@ from sigc.config.settings import ExecutionSettings
 from sigc.store.audit.chain import canonical
 from sigc.store.ledger.records import ZERO, Intent, OrderType, Run, Side, TimeInForce
 
-PREFIX = "sigc-"  # of every order's name
+PREFIX = "sigc-"  # of every order's id; `broker_diff` tells our orders by it
 _BPS = Decimal(10_000)
-_TICK, _SMALL_TICK = Decimal("0.01"), Decimal("0.0001")  # of limits, from 1 on and below
+_TICK, _SMALL_TICK = Decimal("0.01"), Decimal("0.0001")  # of limit prices: at or above 1, below 1 (SEC Rule 612)
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One order before it has a name: side and quantity (> 0), and the price it was sized by."""
+    """An order before it has an id: side, quantity (> 0), and the price it was sized by."""
 
     asset: str
     side: Side
@@ -40,7 +40,7 @@ class Order:
 
 
 def decimal(value: float) -> Decimal:
-    """A float by its shortest text.
+    """Return a float as the decimal of its shortest text.
 
     >>> decimal(0.1)
     Decimal('0.1')
@@ -49,13 +49,13 @@ def decimal(value: float) -> Decimal:
 
 
 def lot_of(settings: ExecutionSettings, step: Decimal) -> Decimal:
-    """What quantities are multiples of: the lot asked for, never finer than what the broker allows."""
+    """Return the lot of quantities: the configured lot, at least the broker's step."""
     lot = Decimal(settings.lot) if settings.lot else step
     return max(lot, step)
 
 
 def quantity_of(weight: Decimal, money: Decimal, price: Decimal, lot: Decimal) -> Decimal:
-    """How many a weight of `money` is, towards zero.
+    """Return the quantity that a weight of `money` buys, rounded towards zero to the lot.
 
     >>> quantity_of(Decimal("-0.1"), Decimal(1000), Decimal(30), Decimal(1))
     Decimal('-3')
@@ -72,9 +72,9 @@ def size(
     lot: Decimal,
     min_value: Decimal = ZERO,
 ) -> tuple[Order, ...]:
-    """The orders that bring `held` to `weights`. in_flight: signed quantities that are on their way already.
+    """Return the orders that bring `held` to `weights`. in_flight: signed quantities of open orders.
 
-    Assets without a positive price are left alone. An order below `min_value` is left out, unless it closes a position.
+    Assets without a positive price get no order. An order below `min_value` is left out, unless it closes a position.
 
     >>> weights, prices = {"A": Decimal("0.5"), "B": Decimal("0")}, {"A": Decimal(7), "B": Decimal(10)}
     >>> [(o.side.value, o.asset, o.quantity) for o in size(
@@ -90,13 +90,15 @@ def size(
         change = wanted - held.get(asset, ZERO) - in_flight.get(asset, ZERO)
         if change == 0 or (abs(change) * price < min_value and wanted != 0):
             continue
+        # `change` need not be a multiple of the lot: a split may leave an odd lot to sell.
         orders.append(Order(asset, Side.BUY if change > 0 else Side.SELL, abs(change), price))
+    # Sells first: they free cash and exposure for the buys behind them.
     return tuple(sorted(orders, key=lambda o: (o.side is Side.BUY, o.asset)))
 
 
 def cut(order: Order, held: Decimal, most: Decimal | None, lot: Decimal) -> Order:
-    """An order that only reduces what is held, cut to a quantity `most` in whole lots: so that a book gets out over
-    several sessions instead of not at all. One that adds, or of which not a lot may be sent, is left as it is.
+    """Cut an order that only reduces a position to at most `most`, in whole lots, so that a large position is closed
+    over several sessions. An order that adds, or that would be cut below one lot, is returned as it is.
 
     >>> sell = Order("A", Side.SELL, Decimal(70), Decimal(10))
     >>> [cut(sell, Decimal(held), Decimal("25.5"), Decimal(1)).quantity for held in (100, 0)]
@@ -111,7 +113,7 @@ def cut(order: Order, held: Decimal, most: Decimal | None, lot: Decimal) -> Orde
 def write_down(
     orders: Sequence[Order], run: Run, ledger: str, settings: ExecutionSettings, step: Decimal, now: datetime
 ) -> tuple[Intent, ...]:
-    """The intents of a run, in the order in which they are sent; a twap's slices by the time they are due."""
+    """Return the intents of a run, in sending order; slices of a twap by due time."""
     intents = [
         intent
         for order in orders
@@ -122,12 +124,14 @@ def write_down(
         )
     ]
     if settings.style == "twap":
-        intents.sort(key=lambda i: i.slice)  # stable: within a slice, as the orders came
+        intents.sort(key=lambda i: i.slice)  # a stable sort: sells stay before buys within a slice
     return tuple(replace(intent, place=place) for place, intent in enumerate(intents))
 
 
 def client_order_id(ledger: str, run: Run, order: Order, slice: int = 0) -> str:
-    """The name under which an order is sent, once: a digest of everything that makes it that order."""
+    """Return the order's id: a digest of everything that identifies it. An order is sent under one id only."""
+    # No price and no time: a run repeated after a crash gives the same id, and the broker takes it once. The revision
+    # makes a repeat on purpose another order. Changing this digest makes orders in flight unknown.
     key = run.key
     content = {"ledger": ledger, "strategy": key.strategy, "portfolio": key.portfolio, "session": key.session}
     content |= {"slot": key.slot, "asset": order.asset, "side": order.side, "quantity": _plain(order.quantity)}
@@ -136,7 +140,7 @@ def client_order_id(ledger: str, run: Run, order: Order, slice: int = 0) -> str:
 
 
 def limit_of(order: Order, offset_bps: float) -> Decimal:
-    """The limit of an order: beyond the reference price by the offset, on the grid of ticks.
+    """Return the limit of an order: the reference price plus (buy) or minus (sell) the offset, on the grid of ticks.
 
     >>> limit_of(Order("A", Side.SELL, Decimal(1), Decimal("50")), 10.0)
     Decimal('49.95')
@@ -166,17 +170,18 @@ def _intent(order: Order, run: Run, ledger: str, settings: ExecutionSettings, sl
 def _sliced(
     order: Order, run: Run, ledger: str, settings: ExecutionSettings, step: Decimal, now: datetime
 ) -> tuple[Intent, ...]:
-    """Equal parts over the window, which ends at the cut-off at the latest; what does not divide goes first."""
+    """Return equal slices over the window, which ends at the cut-off at the latest. Extra lots go to the first ones."""
     end = now + timedelta(minutes=settings.window_minutes)
     if run.cut_off is not None:
         end = min(end, run.cut_off)
     lot = lot_of(settings, step)
     lots = int((order.quantity / lot).to_integral_value(ROUND_DOWN))
-    rest = order.quantity - lots * lot  # of a position that is no multiple of the lot
+    rest = order.quantity - lots * lot  # above 0 for a position that is not a multiple of the lot
     count = min(settings.slices, lots) or 1
     parent = client_order_id(ledger, run, order)
     intents = []
     for at in range(count):
+        # Invariant: the slices add up to the order's quantity exactly.
         quantity = (lots // count + (at < lots % count)) * lot + (rest if at == 0 else ZERO)
         part = replace(order, quantity=quantity)
         due = now + (end - now) * at / count
@@ -185,5 +190,5 @@ def _sliced(
 
 
 def _plain(quantity: Decimal) -> str:
-    """A quantity as one text, however many zeros it was written with."""
+    """Return a quantity as canonical text, without trailing zeros."""
     return format(quantity.normalize(), "f")

@@ -1,4 +1,4 @@
-"""What a run is carried out with, and what comes of it: the values at the border of `run.py`."""
+"""Inputs and result of a run: the values at the border of `run.py`."""
 
 from __future__ import annotations
 
@@ -26,36 +26,36 @@ if TYPE_CHECKING:
 
 
 class TargetFeed(Protocol):
-    """Where a run's data and weights come from: computed for its date, or for many dates at once (a replay)."""
+    """Source of a run's data and weights: computed for its date, or for many dates at once (a replay)."""
 
     def accepting(self, by_hand: frozenset[tuple[str, str]]) -> TargetFeed:
-        """The same, where prices (asset, ISO date) that a person has accepted count."""
+        """Return the same feed with prices (asset, ISO date) that a person has accepted."""
         ...
 
     def load(self, until: str) -> Loaded:
-        """The sources, no row after `until`."""
+        """Load the sources, without rows after `until`."""
         ...
 
     def closes(self, loaded: Loaded, since: str) -> Closes:
-        """Closing prices from a day on."""
+        """Return closing prices from a day on."""
         ...
 
     def look(self, loaded: Loaded, portfolio: str) -> Targets:
-        """The wanted weights, at least of the last row."""
+        """Return the wanted weights, at least of the last row."""
         ...
 
     @property
     def is_kept(self) -> bool:
-        """Whether what was computed is written down beside the run, for people to look at."""
+        """True if computed values are written beside the run for people to read."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is to be run. id: of the run; who: asked for it; slot: the scheduled fire of an intraday job.
+    """Request for a run. id: of the run; who: the requester; slot: the scheduled fire of an intraday job.
 
-    is_scheduled: asked for by the schedule, not by a person: it trades on rebalance rows only.
-    is_forced: although it was traded, or is paused; needs a reason. accepts_differences: between ledger and broker.
+    is_scheduled: started by the schedule, not by a person: it trades on rebalance rows only. is_forced: run even if the
+    session was traded or the strategy is paused; needs a reason. accepts_differences: between ledger and broker.
     digests: of strategy text, configuration and code.
     """
 
@@ -74,7 +74,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class RunWatch:
-    """How others follow a run, and end it. stage: told the name of each; stop: set to send nothing more."""
+    """Hooks to follow and end a run. stage: called with each stage's name; stop: set it to send nothing more."""
 
     stage: Callable[[StageName], None] = lambda _: None
     stop: threading.Event = field(default_factory=threading.Event)
@@ -82,9 +82,9 @@ class RunWatch:
 
 @dataclass(frozen=True, slots=True)
 class Trading:
-    """Where runs are carried out: the ledger, the broker, the clock, the calendar, all settings.
+    """The environment of runs: ledger, broker, clock, calendar, settings.
 
-    has_files: whether a run leaves files for people to read; its weights are always written.
+    has_files: a run leaves files for people to read; its weights are always written.
     """
 
     ledger: Ledger
@@ -97,15 +97,15 @@ class Trading:
 
     @property
     def desk(self) -> Desk:
-        """What execution needs of it."""
+        """The parts that execution needs."""
         return Desk(self.ledger, self.broker, self.clock, self.config.execution)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ended:
-    """A run that has ended. problems: why it was refused or failed. orders: sent, or such as would have been.
+    """A run that has ended. problems: reasons of a refusal or failure. orders: sent, or (dry run) that would be sent.
 
-    turn: of the book, where the run came to look at it. held: weights that it held when it decided, (assets,).
+    turn: of the book, None if the run ended before. held: weights that it held when it decided, (assets,).
     """
 
     run: Run

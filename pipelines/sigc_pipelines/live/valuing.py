@@ -1,7 +1,7 @@
-"""What a book is worth: positions at closes, NAV by session, weights.
+"""Valuation of a book: positions at closes, NAV by session, weights.
 
-NAV of a session = cash + receivables + sum of quantity x close, as of that session's close: fills, charges and entries
-of corporate actions that came later are taken out again, so that it is the same whenever it is computed.
+NAV of a session = cash + receivables + sum of quantity x close, as of that session's close. Later fills, charges and
+entries of corporate actions are taken out again, so a NAV is the same whenever it is computed.
 """
 
 from __future__ import annotations
@@ -27,14 +27,16 @@ from sigc_pipelines.live.due_actions import DueActions, SessionPrices
 from sigc_pipelines.live.sizing import decimal
 from sigc_pipelines.prices.closes import Closes
 
-_CENT = Decimal("0.01")
+_CENT = Decimal("0.01")  # NAVs are kept in cents, halves to even
 _DAY = timedelta(days=1)
 ClosesSince = Callable[[str], Closes]  # closing prices from an ISO date on
 
 
 @dataclass(frozen=True, slots=True)
 class BookValue:
-    """A book now. worth: cash, receivables and positions at the last prices. prices: the newest known, by asset."""
+    """The value of a book now. worth: cash, receivables and positions at the last prices. prices: the newest known, by
+    asset.
+    """
 
     book: books.Book
     worth: Decimal
@@ -43,12 +45,12 @@ class BookValue:
 
 
 def standing(connection: sqlite3.Connection, key: BookKey, prices: Mapping[str, Decimal]) -> BookValue:
-    """A book at these prices; a position without one counts at its average price."""
+    """Return a book's value at these prices; a position without one counts at its average price. Raises KeyError."""
     book = books.book(connection, key)
     if book is None:
         raise KeyError(f"there is no book {key}")
     held = books.positions(connection, key)
-    known = {p.asset: p.average_price for p in held} | dict(prices)
+    known = {p.asset: p.average_price for p in held} | dict(prices)  # a price wins over an average price
     worth = book.cash + book.receivables + sum((p.quantity * known[p.asset] for p in held), ZERO)
     return BookValue(book, worth, {p.asset: p.quantity for p in held}, known)
 
@@ -63,12 +65,14 @@ def follow(
     take_in: Callable[[], object],
     actions: Sequence[Action] = (),
 ) -> dict[str, Decimal]:
-    """Let a simulated broker trade what has closed since, book corporate actions, take in fills, record each NAV.
+    """Trade the closed sessions at a simulated broker, book corporate actions, apply fills, record each session's NAV.
 
-    take_in: brings the ledger to what the broker says, or raises: a NAV is not recorded on fills that are not known.
-    actions: all that the book's data list. Returns the newest price of each asset, in the units of the as-of session.
-    A session without data is left until it has some. Again: nothing new.
+    take_in: brings the ledger in line with the broker, or raises: no NAV is recorded on unknown fills. actions: all
+    that the book's data list. Returns the newest price of each asset, in the units of the as-of session. A session
+    without data is left until it has some. Idempotent.
     """
+    # The order of steps is fixed: before each close the broker applies that session's actions, then fills at the close;
+    # the ledger books the actions after the fills they act on; NAVs come last, from a ledger that knows both.
     sessions, closes, before = _unvalued(ledger, calendar, key, as_of, closes_since)
     acts = DueActions(ledger, broker, as_of)
     acts.listed(key, actions, calendar, closes_since)
@@ -80,7 +84,7 @@ def follow(
     if acts.is_due:
         settle(ledger, broker)
         acts.booked()
-        before = _prices_before(ledger, key)
+        before = _prices_before(ledger, key)  # again: booked actions have restated them
     acts.announced(actions, calendar)
     take_in()
     navs, newest = [], SessionPrices(before)
@@ -95,6 +99,7 @@ def follow(
             held, known = books.quantities(connection, key), price_marks.prices_of(connection, key)
         dated = _priced(closes, navs[-1].session, known, held.keys())
         priced = {a: replace(p, price=newest.prices.get(a, p.price)) for a, p in dated.items()}
+        # NAVs and the prices they were valued at in one transaction: `_prices_before` reads them as a pair.
         with ledger.transaction("fills") as tx:
             for nav in navs:
                 books.put_nav(tx, nav)
@@ -105,7 +110,7 @@ def follow(
 
 
 def _dues_between(ledger: Ledger, sessions: Sequence[Session], as_of: Session) -> dict[str, tuple[DueAction, ...]]:
-    """The actions of unvalued sessions, by the session at whose close they have acted."""
+    """Return the actions of unvalued sessions, by the session at whose close they have taken effect."""
     if not sessions:
         return {}
     with ledger.reading() as connection:
@@ -122,7 +127,7 @@ def _dues_between(ledger: Ledger, sessions: Sequence[Session], as_of: Session) -
 def _priced(
     closes: Closes, day: str, before: Mapping[str, price_marks.Priced], assets: Collection[str]
 ) -> dict[str, price_marks.Priced]:
-    """The newest accepted prices of some assets on or before a day with their dates, `before` where there is none."""
+    """Return the newest accepted prices on or before a day with their dates, else those of `before`."""
     known = {asset: priced for asset, priced in before.items() if asset in assets}
     stop = int(np.searchsorted(closes.dates, np.datetime64(day, "D") + 1))
     block = closes.prices[:stop]
@@ -139,7 +144,7 @@ def _priced(
 def newest_prices(
     ledger: Ledger, calendar: Calendar, key: BookKey, as_of: Session, closes_since: ClosesSince
 ) -> dict[str, Decimal]:
-    """What `follow` gives, with nothing changed."""
+    """Return the prices that `follow` would return, without changing anything."""
     _, closes, before = _unvalued(ledger, calendar, key, as_of, closes_since)
     return closes.last(str(as_of.day), before)
 
@@ -147,11 +152,11 @@ def newest_prices(
 def _unvalued(
     ledger: Ledger, calendar: Calendar, key: BookKey, as_of: Session, closes_since: ClosesSince
 ) -> tuple[tuple[Session, ...], Closes, dict[str, Decimal]]:
-    """The sessions with data whose NAV is not known, up to the as-of one; their closes; the prices known before."""
+    """Return the sessions with data and no NAV up to the as-of one, their closes, and the prices known before."""
     with ledger.reading() as connection:
         last = books.last_nav(connection, key)
     before = _prices_before(ledger, key)
-    sessions: tuple[Session, ...] = (as_of,)
+    sessions: tuple[Session, ...] = (as_of,)  # of a new book
     if last is not None:
         since = date.fromisoformat(last.session)
         sessions = tuple(s for s in calendar.sessions(since, as_of.day) if s.day > since) if since < as_of.day else ()
@@ -160,8 +165,9 @@ def _unvalued(
 
 
 def _prices_before(ledger: Ledger, key: BookKey) -> dict[str, Decimal]:
-    """What positions were valued at in the newest NAV, and of other assets the price that the newest run judged by; in
-    the units of that NAV's session."""
+    """Return the prices of the newest NAV's positions, and for other assets the price of the newest run, in the units
+    of that NAV's session.
+    """
     with ledger.reading() as connection:
         last = books.last_nav(connection, key)
         judged = price_marks.last_prices(connection, key, "" if last is None else last.session)
@@ -169,7 +175,7 @@ def _prices_before(ledger: Ledger, key: BookKey) -> dict[str, Decimal]:
 
 
 def nav_at(connection: sqlite3.Connection, key: BookKey, session: Session, prices: Mapping[str, Decimal]) -> Nav:
-    """What the book was worth at a session's close, at these prices."""
+    """Return the NAV of the book at a session's close, at these prices."""
     now = standing(connection, key, prices)
     cash, held = now.book.cash, dict(now.positions)
     for fill in books.fills_of_book(connection, key, after=session.close):
@@ -182,6 +188,7 @@ def nav_at(connection: sqlite3.Connection, key: BookKey, session: Session, price
         held[entry.asset] = held.get(entry.asset, ZERO) - entry.amounts.change
         if entry.into:
             held[entry.into] = held.get(entry.into, ZERO) - entry.amounts.into_change
+    # Now `held`, `cash` and `owed` are as of the close. Quantities are in that session's units, as `prices` are.
     values = [quantity * now.prices[asset] for asset, quantity in held.items() if asset in now.prices]
     net, gross = sum(values, ZERO), sum((abs(v) for v in values), ZERO)
     worth = _cents(cash + owed + net)

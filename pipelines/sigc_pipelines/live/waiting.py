@@ -1,10 +1,10 @@
-"""Changes of a book that wait for a price: wanted by its last decision of assets that could not be traded then.
+"""Pending changes: weights that the last decision wanted of assets that could not be traded then.
 
-    pending    what a decision leaves waiting; kept in its audit record
-    ready      those of them that have a price now: their halt is over, or a jump was confirmed
-    made_up    the target of a run that trades these alone, on a row that is no rebalance row
+    pending    the changes that a decision leaves for later; kept in its audit record
+    ready      those of them with a price now: a halt is over, or a jump was confirmed
+    made_up    the target of a run that trades these alone, on a row that is not a rebalance row
 
-So a run between rebalances comes to what the backtest does on that row.
+So a run between rebalances does what the backtest does on that row.
 """
 
 from __future__ import annotations
@@ -19,27 +19,28 @@ from sigc_pipelines.targets import TargetSnapshot
 
 
 def ready(waiting: Mapping[str, float], sight: TargetSnapshot) -> dict[str, float]:
-    """The weights that waited, of assets that have a price on this row."""
+    """Return the pending weights of assets that have a price on this row."""
     cells = zip(sight.names, sight.prices.tolist(), strict=True)
     return {name: waiting[name] for name, price in cells if name in waiting and price == price}
 
 
 def made_up(those: Mapping[str, float], sight: TargetSnapshot, held: Floats) -> Floats:
-    """What is held, but of the assets whose change waited for a price; (assets,)."""
+    """Return the held weights (assets,), changed only where a pending change can be made."""
     return np.array([those.get(n, h) for n, h in zip(sight.names, held.tolist(), strict=True)])
 
 
 def pending(sight: TargetSnapshot, target: Floats, odd: Collection[str] = ()) -> dict[str, float]:
-    """The weights that are wanted of assets that can't be traded on this row, where they are not held as wanted.
+    """Return the wanted weights of assets that can't be traded on this row and are not held as wanted.
 
-    odd: assets that have a price and are kept all the same, for an anomaly.
+    odd: assets that have a price and are not traded because of an anomaly.
     """
     cells = zip(sight.names, sight.prices.tolist(), sight.wanted.tolist(), target.tolist(), strict=True)
+    # x != x is True for NaN alone: no price, or no defined weight.
     return {name: w for name, price, w, t in cells if (price != price or name in odd) and w == w and w != t}
 
 
 def undecided(sight: TargetSnapshot) -> tuple[Finding, ...]:
-    """Unknown is not zero: a row on which no asset that can be traded has a weight decides nothing."""
+    """Return an error where no asset with a price has a defined weight: unknown is not zero, and decides nothing."""
     priced = np.isfinite(sight.prices)
     if not priced.any() or not np.isnan(sight.wanted[priced]).all():
         return ()

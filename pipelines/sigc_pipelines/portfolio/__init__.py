@@ -1,1 +1,1 @@
-"""Portfolios: limits, the nearest book within them, the rows on which it is rebalanced."""
+"""Portfolios: limits, the nearest book within them, the rows on which a book is rebalanced."""

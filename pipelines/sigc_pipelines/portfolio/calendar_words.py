@@ -1,4 +1,4 @@
-"""The words daily, weekly, monthly, quarterly, annually: so many rows, for rows that are sessions only."""
+"""Rebalance words (daily, weekly, monthly, quarterly, annually) as numbers of rows, if all rows are sessions."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class _World:
 def adjuster(
     loaded: Loaded, workspace: Workspace, portfolio: Portfolio, capital: float, start: int, stop: int
 ) -> Adjust | None:
-    """A function that puts a wanted book within the portfolio's constraints; None without constraints."""
+    """Return a function that brings a wanted book within the portfolio's constraints; None without constraints."""
     if not portfolio.constraints:
         return None
     from sigc_pipelines.portfolio.nearest_book import project  # with scipy and a solver: only for who has constraints
@@ -128,7 +128,7 @@ def _betas(returns: Floats, bench: Floats) -> Floats:
 
 
 def category_of(loaded: Loaded) -> Source | None:
-    """The first category source: its labels are the sectors."""
+    """Return the first category source, whose labels are the sectors."""
     found = [s for s in loaded.catalog.sources.values() if s.kind is ValueKind.CATEGORY]
     return found[0] if found else None
 

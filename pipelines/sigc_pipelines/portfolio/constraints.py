@@ -1,4 +1,4 @@
-"""The limits of a `constraints:` block, each declared once: what it measures on a book, and its linear rows.
+"""Limits of a `constraints:` block, each declared once: its measure on a book, and its linear rows.
 
 A limit measures one or several numbers on a book and bounds them: `low <= measure <= high`. Measures are
 linear in w, in |w| (gross), in |w - held| (trades), or a norm (volatility): so the nearest book within all
@@ -29,9 +29,9 @@ from sigc.plan.strategy import Constraint
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ConstraintInputs:
-    """One row of the world: all arrays (assets,), `returns` (past rows, assets). None: no such source.
+    """Inputs of constraints on one row: all arrays (assets,), `returns` (past rows, assets). None: no such source.
 
-    wanted is finite. tradable: may be traded; else what is held is given. sectors: codes, NaN unknown. adv: mean dollar
+    wanted is finite. tradable: may be traded; else the held weight stays. sectors: codes, NaN unknown. adv: mean dollar
     volume a row. names, date: for messages. periods: rows a year.
     """
 
@@ -254,7 +254,7 @@ BOOK_KEYS = frozenset({"sector_deviation", "max_tracking_error"})
 
 
 def excess(part: Part, book: Floats, held: Floats) -> float:
-    """By how much a book breaks a part of a limit; 0 or less within it."""
+    """Return the amount by which a book breaks a part of a limit; 0 or less within it."""
     match part:
         case Box(low, high):
             return float(np.maximum(low - book, book - high).max(initial=0.0))

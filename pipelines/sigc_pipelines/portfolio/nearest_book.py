@@ -1,16 +1,16 @@
-"""The nearest book within all limits, in least squares to the wanted one.
+"""Projection of a wanted book onto the set of books within all limits, by least squares.
 
     1. the wanted book itself, when it is within every limit
     2. clipped, when only per-asset bounds are broken and clipping breaks no other
     3. else a convex program (clarabel): min 1/2 |w - wanted|^2 + penalties, over w = long - short,
        w - held = bought - sold
-    4. trades below `min_trade` are taken back to what was held, and the rest is solved again
-    5. every limit is checked on the result; E502 names the smallest set of keys that clash
+    4. trades below `min_trade` are undone (the held weight stays), and the rest is solved again
+    5. every limit is checked on the result; E502 names a minimal set of keys that clash
 
-A wanted book without any weight (a signal that has not begun) owes no minimum.
-What can't be traded keeps its held weight, as a given: no limit is asked of it alone, limits on the whole book count it
-and take what is left of them (`given.py`). Where it leaves no book within all limits, but there is one without it, the
-tradable rest goes to where limits are exceeded least. Same inputs, same bytes: one thread, fixed tolerances.
+Minima do not apply to a wanted book without any weight (a signal that has not begun). An untradable asset keeps its
+held weight: its own limits are waived, limits on the whole book include it (`untradable.py`). If no book with it is
+within all limits, but one without it is, the tradable rest goes to where limits are exceeded least. Same inputs, same
+bytes: one thread, fixed tolerances.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from sigc.plan.strategy import Constraint
 from sigc_pipelines.portfolio.constraints import Box, ConstraintInputs, LinearBound, Norm, Part, excess, parts
 from sigc_pipelines.portfolio.untradable import beside
 
-TOLERANCE = 1e-7  # by which a solved book may miss a limit
-_DUST = 1e-10
+TOLERANCE = 1e-7  # in weight: by this much a solved book may miss a limit
+_DUST = 1e-10  # a weight or a trade below it is solver noise, and becomes 0
 _MINIMA = frozenset({"min_gross", "min_net", "min_positions"})
 _NAMED = 3  # assets in a message
 SOFT_PENALTY = 10.0  # per unit of a soft limit's excess
@@ -38,13 +38,15 @@ SOFT_PENALTY = 10.0  # per unit of a soft limit's excess
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Asked:
+    """A constraint with its parts on this row."""
+
     constraint: Constraint
     parts: tuple[Part, ...]
 
 
 def project(constraints: Sequence[Constraint], at: ConstraintInputs) -> Floats:
-    """The book to hold. Raises E502 when the hard limits can't all be met."""
-    wanted = np.where(at.tradable, at.wanted, at.held)
+    """Return the book to hold, (assets,). Raises E502 when the hard limits can't all be met."""
+    wanted = np.where(at.tradable, at.wanted, at.held)  # so "stay at `wanted`" means "stay as held" below
     if not wanted.any():  # a book that wants nothing yet owes no minimum
         constraints = [c for c in constraints if c.name not in _MINIMA]
     frozen = ~at.tradable
@@ -61,12 +63,14 @@ def project(constraints: Sequence[Constraint], at: ConstraintInputs) -> Floats:
 
 def _nearest(asked: list[_Asked], wanted: Floats, at: ConstraintInputs, frozen: NDArray[np.bool_]) -> Floats:
     every = [p for a in asked for p in a.parts]
+    # Cheap exits first: most rows need no solver. Their tolerance is float noise only, not the solver's.
     if _within(every, wanted, at, 1e-12):
         return wanted
     clipped = wanted.copy()
     for part in every:
         if isinstance(part, Box):
             clipped = np.where(frozen, clipped, np.clip(clipped, part.low, part.high))
+    # If only boxes are broken, clipping is the projection itself: the objective is separable by asset.
     if _within(every, clipped, at, 1e-12):
         return clipped
     solved = _solve(asked, wanted, at, frozen)
@@ -80,14 +84,16 @@ def _nearest(asked: list[_Asked], wanted: Floats, at: ConstraintInputs, frozen: 
 
 
 def _bent(asked: list[_Asked], wanted: Floats, at: ConstraintInputs, frozen: NDArray[np.bool_]) -> Floats | None:
-    """The book that exceeds limits on the whole least, where what can't be traded is the reason; else None."""
+    """Return the book that exceeds limits on the whole book least, if untradable assets are the reason; else None."""
     if not at.held[frozen].any():
         return None
+    # Is there a book within the limits if everything could be traded? If not, the limits themselves clash: E502.
     without = [_Asked(c, parts(c, at)) for c in (a.constraint for a in asked)]
     hard = [p for a in without if not a.constraint.soft for p in a.parts]
     free = _solve(without, wanted, at, np.zeros(len(wanted), bool))
     if free is None or not _within(hard, free, at, TOLERANCE):
         return None
+    # Only limits on the whole book bend, by penalty as soft ones do; bounds of single assets and norms do not.
     bends = []
     for one in asked:
         rows = tuple(p for p in one.parts if isinstance(p, LinearBound))
@@ -103,6 +109,7 @@ def _within(every: Sequence[Part], book: Floats, at: ConstraintInputs, tolerance
 def _without_small_trades(
     asked: list[_Asked], wanted: Floats, at: ConstraintInputs, book: Floats, smallest: float
 ) -> Floats:
+    # Each round freezes at least one more asset, so there are at most as many rounds as assets.
     frozen = ~at.tradable
     for _ in range(len(book)):
         trade = np.abs(book - at.held)
@@ -117,6 +124,7 @@ def _without_small_trades(
 def _check_count(constraints: Sequence[Constraint], book: Floats, at: ConstraintInputs) -> None:
     held = int((book != 0.0).sum())
     out_of_reach = ~at.tradable & (at.held == 0.0)
+    # With untradable assets the minimum is what can be reached at most.
     most = len(book) - int(out_of_reach.sum()) if out_of_reach.any() else np.inf
     for c in constraints:
         if c.name == "min_positions" and not c.soft and held < min(c.values[0], most):
@@ -126,7 +134,8 @@ def _check_count(constraints: Sequence[Constraint], book: Floats, at: Constraint
 
 
 def _clash(asked: list[_Asked], wanted: Floats, at: ConstraintInputs, frozen: NDArray[np.bool_]) -> Diagnostic:
-    """Drop keys one by one as long as the rest still can't be met: what remains clashes."""
+    """Drop limits one by one as long as the rest still can't be met: the remaining ones clash."""
+    # Deletion filter (Chinneck): the result is irreducible, if not the smallest of all clashing sets.
     left = [a for a in asked if not a.constraint.soft and a.parts]
     for candidate in list(left):
         fewer = [a for a in left if a is not candidate]
@@ -142,7 +151,7 @@ def _clash(asked: list[_Asked], wanted: Floats, at: ConstraintInputs, frozen: ND
 
 
 def _assets(left: list[_Asked], wanted: Floats, at: ConstraintInputs) -> list[str]:
-    """Some assets that a clash is about: whose own bounds exclude each other, else the largest of a limit's members."""
+    """Return some assets of a clash: those whose own bounds exclude each other, else the largest members of a limit."""
     if not at.names:
         return []
     low, high = np.full(len(wanted), -np.inf), np.full(len(wanted), np.inf)
@@ -164,7 +173,11 @@ def _text(values: tuple[float, ...]) -> str:
 
 
 class _Program:
-    """Collects rows of a cone program over x = [w, long, short, bought, sold, slacks]."""
+    """Rows of a cone program over x = [w, long, short, bought, sold, slacks], each of (assets,) but the slacks.
+
+    The split columns make |w| and |w - held| linear. They are left out where no row uses them. Nothing forces
+    long x short = 0: the rows bound sums of both from above, and a book with less of both is then within them too.
+    """
 
     def __init__(self, assets: int) -> None:
         self.assets = assets
@@ -223,7 +236,7 @@ class _Program:
 
 
 def _solve(asked: list[_Asked], wanted: Floats, at: ConstraintInputs, frozen: NDArray[np.bool_]) -> Floats | None:
-    """The solution, None when there is none. Frozen assets stay at `wanted`."""
+    """Return the solution, None without one. Frozen assets stay at `wanted`."""
     n = len(wanted)
     program = _Program(n)
     for one in asked:
@@ -234,20 +247,21 @@ def _solve(asked: list[_Asked], wanted: Floats, at: ConstraintInputs, frozen: ND
     if (program.low > program.high).any():
         return None
     size = program.size
+    # 1e-9 on the split columns and slacks: a strictly convex program has one solution, and so the same bytes.
     quadratic = sparse.diags(np.concatenate([np.ones(n), np.full(size - n, 1e-9)]), format="csc")
     linear = np.zeros(size)
-    linear[:n] = -wanted
+    linear[:n] = -wanted  # 1/2 |w - wanted|^2 without its constant
     linear[size - program.slacks :] = SOFT_PENALTY
     matrix, bound, cones = _cones(program, at)
     settings = clarabel.DefaultSettings()
     settings.verbose = False
     settings.tol_feas = settings.tol_gap_abs = settings.tol_gap_rel = 1e-10
-    settings.max_threads = 1
+    settings.max_threads = 1  # the order of float sums must not depend on the machine
     answer = clarabel.DefaultSolver(quadratic, linear, matrix, bound, cones, settings).solve()
     if answer.status not in (clarabel.SolverStatus.Solved, clarabel.SolverStatus.AlmostSolved):
         return None
     book = np.array(answer.x[:n])
-    # Interior points stop a hair inside or outside of bounds: put them on it.
+    # Interior point methods stop slightly inside or outside of a bound: clip to it.
     book = np.clip(book, program.low, program.high)
     book[np.abs(book) < _DUST] = 0.0
     near = np.abs(book - at.held) < _DUST
@@ -269,6 +283,7 @@ def _cones(program: _Program, at: ConstraintInputs) -> tuple[sparse.csc_matrix, 
         if positive_side in groups:
             equal.append(place({0: eye, positive_side: -eye, negative_side: eye}, n))
             equal_bound.append(offset)
+    # An asset with one possible weight is an equality: as two inequalities it leaves the cone without an interior.
     fixed = program.low == program.high
     if fixed.any():
         equal.append(place({0: eye[fixed]}, int(fixed.sum())))
@@ -286,9 +301,10 @@ def _cones(program: _Program, at: ConstraintInputs) -> tuple[sparse.csc_matrix, 
     for blocks, slack, bound in program.rows:
         row = place({g: sparse.csr_matrix(v[None]) for g, v in blocks.items()}, 1).tolil()
         if slack >= 0:
-            row[0, size - program.slacks + slack] = -1.0
+            row[0, size - program.slacks + slack] = -1.0  # row - slack <= bound, slack >= 0
         upper.append(row.tocsr())
         upper_bound.append(np.array([bound]))
+    # || matrix (w - centre) || <= high as a second-order cone: (high, matrix w - matrix centre).
     norms, norm_bound, norm_cones = [], [], []
     for norm in program.norms:
         rows = len(norm.matrix) + 1
@@ -296,6 +312,7 @@ def _cones(program: _Program, at: ConstraintInputs) -> tuple[sparse.csc_matrix, 
         norm_bound.append(np.concatenate([[norm.high], -(norm.matrix @ norm.centre)]))
         norm_cones.append(clarabel.SecondOrderConeT(rows))
     bounds: Floats = np.concatenate([*equal_bound, *upper_bound, *norm_bound])
+    # The order of the blocks must be that of the cones: equalities, inequalities, norms.
     matrix = sparse.vstack([*equal, *upper, *norms], format="csc")
     counts = sum(len(b) for b in equal_bound), sum(len(b) for b in upper_bound)
     return matrix, bounds, [clarabel.ZeroConeT(counts[0]), clarabel.NonnegativeConeT(counts[1]), *norm_cones]

@@ -1,4 +1,4 @@
-"""The rows on which a book is rebalanced: every so many from the first, or those that a word of the calendar names.
+"""Rebalance rows of a book: every n-th from the first, or those that a calendar word names.
 
     rows = row_days(loaded, workspace, start, stop)     the session of each row, and the exchange
     due  = due_rows(settings.rebalance, rows)           a bool for each
@@ -37,12 +37,12 @@ class RowDays:
     of_sessions: str = "sessions"
 
     def part(self, low: int, high: int | None = None) -> RowDays:
-        """The rows [low, high)."""
+        """Return the rows [low, high)."""
         return replace(self, days=self.days[low:high])
 
 
 def row_days(loaded: Loaded, workspace: Workspace, start: int = 0, stop: int | None = None) -> RowDays:
-    """Of the grid's rows [start, stop)."""
+    """Return the days of the grid's rows [start, stop)."""
     traded = loaded.catalog.sources[loaded.strategy.traded]
     days = loaded.grid.dates if traded.sessions is None else traded.sessions[: len(loaded.grid.dates)]
     exchange = workspace.exchanges.of(traded.rows.calendar, traded.rows.zone)
@@ -52,7 +52,7 @@ def row_days(loaded: Loaded, workspace: Workspace, start: int = 0, stop: int | N
 
 
 def due_rows(rebalance: Rebalance, rows: RowDays) -> Due:
-    """True for each row on which a book is rebalanced; the first always is: a book opens on it.
+    """Return True for each row on which a book is rebalanced; always for the first, on which it opens.
 
     Raises E402 for rows that the calendar's table does not cover.
     """
@@ -64,12 +64,12 @@ def due_rows(rebalance: Rebalance, rows: RowDays) -> Due:
 
 
 def every(count: int, rows: int) -> Due:
-    """True for every so many of some rows, from the first."""
+    """Return True for every `count`-th row, from the first."""
     return np.asarray(np.arange(rows) % count == 0)
 
 
 def _named(word: str, rows: RowDays) -> Due:
-    """The row of each session that a word names, else the next row."""
+    """Return the row of each session that a word names, else the next row."""
     days = rows.days
     if not len(days):
         return np.zeros(0, bool)
@@ -84,7 +84,7 @@ def _named(word: str, rows: RowDays) -> Due:
 
 
 def named_sessions(word: str, exchange: Exchange, since: np.datetime64, until: np.datetime64) -> Days:
-    """The sessions of [since, until] that a word names: `month_end` the last of each month. Raises E402."""
+    """Return the sessions of [since, until] that a word names: `month_end` the last of each month. Raises E402."""
     sessions = exchange.days
     if since < exchange.since or until >= sessions[-1]:
         reach = f"the calendar '{exchange.name}' is known from {exchange.since} to before {sessions[-1]}"
@@ -99,7 +99,7 @@ def named_sessions(word: str, exchange: Exchange, since: np.datetime64, until: n
 
 
 def _number(unit: str, days: Days) -> NDArray[np.int64]:
-    """The week, month, quarter or year of each day, counted."""
+    """Return the running number of each day's week, month, quarter or year."""
     match unit:
         case "week":
             return np.asarray((days.astype("i8") + _MONDAY) // 7)

@@ -48,7 +48,8 @@ class RebalanceTurn:
 def turn_of(
     connection: sqlite3.Connection, key: BookKey, rebalance: Rebalance, rows: RowDays, as_of: str
 ) -> RebalanceTurn:
-    """Of a book, as of a day. rows: of the grid, at least up to that day. Raises E402, and E801 without its first rows.
+    """Return the turn of a book as of a day. rows: of the grid, at least up to that day. Raises E402, and E801 without
+    its first rows.
 
     A book that is not open yet would open now.
     """
@@ -69,7 +70,7 @@ def turn_of(
 
 
 def _sessions_lost(days: Days, anchor: np.datetime64, rows: RowDays, rebalance: Rebalance) -> int:
-    """Rows between the anchor and a file that begins later, as history was cut off: by the calendar."""
+    """Return the number of sessions between the anchor and a file whose history was cut off, by the calendar."""
     if not len(days) or days[0] <= anchor or rebalance.rows in (None, 1):
         return 0
     if not rows.of_sessions:
@@ -80,7 +81,9 @@ def _sessions_lost(days: Days, anchor: np.datetime64, rows: RowDays, rebalance: 
 
 
 def _next(rebalance: Rebalance, own: RowDays, now: np.datetime64, at: int) -> str:
-    """The first rebalance row after a day, whose row is the `at`-th of the book; '' beyond the calendar."""
+    """Return the first rebalance row after a day, given the book's row number `at` of that day; '' beyond the
+    calendar.
+    """
     sessions = own.exchange.days
     if rebalance.rows is None:
         until = min(now + _YEAR, sessions[-1] - _DAY)

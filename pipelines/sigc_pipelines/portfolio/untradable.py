@@ -1,4 +1,4 @@
-"""Limits beside what can't be traded: they bound what can, and never ask of a given weight what it can't do."""
+"""Limits with untradable assets: a limit bounds the tradable ones, and asks nothing impossible of a frozen weight."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Flags = NDArray[np.bool_]
 
 
 def beside(parts: tuple[Part, ...], held: Floats, frozen: Flags) -> tuple[Part, ...]:
-    """The parts of a limit where the `frozen` assets stay at what is held.
+    """Return the parts of a limit with the `frozen` assets at their held weights.
 
-    Bounds of their own fall away; a bound on the book is no tighter than what they make of it alone.
+    Their own bounds are dropped; a bound on the book is no tighter than its value with the frozen weights alone.
     """
     return tuple(_beside(parts, np.where(frozen, held, 0.0), frozen))
 
@@ -37,14 +37,14 @@ def _row(part: LinearBound, stuck: Floats, frozen: Flags) -> LinearBound:
     value = part.longs * float(np.maximum(stuck, 0.0).sum()) + part.shorts * float(np.maximum(-stuck, 0.0).sum())
     if part.weights is not None:
         value += float((part.weights * stuck).sum())
-        if part.weights[~frozen].any():  # the others can make up for it
+        if part.weights[~frozen].any():  # tradable assets can offset the frozen ones
             return part
         return replace(part, low=min(part.low, value), high=max(part.high, value))
     return replace(part, high=max(part.high, value))
 
 
 def _least(part: Norm, stuck: Floats, frozen: Flags) -> float:
-    """The norm that can't be undercut beside what is stuck."""
+    """Return the least norm that is possible with the frozen weights."""
     if not stuck.any() and not part.centre[frozen].any():
         return 0.0
     fixed = part.matrix @ np.where(frozen, stuck - part.centre, 0.0)
@@ -52,4 +52,4 @@ def _least(part: Norm, stuck: Floats, frozen: Flags) -> float:
     if not free.shape[1]:
         return float(np.linalg.norm(fixed))
     best = np.linalg.lstsq(free, -fixed, rcond=None)[0]
-    return float(np.linalg.norm(fixed + free @ best)) * (1.0 + 1e-9)
+    return float(np.linalg.norm(fixed + free @ best)) * (1.0 + 1e-9)  # room for the solver's rounding

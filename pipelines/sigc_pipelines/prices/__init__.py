@@ -1,1 +1,1 @@
-"""Prices that money is counted by: accepted, restated, covered, in units of a session."""
+"""Prices for valuation and trading: accepted, restated, covered, in units of a session."""

@@ -10,7 +10,7 @@ _HINT = "name the column or source that holds them: traded=close; research and -
 
 
 def refuse_adjusted(loaded: Loaded) -> None:
-    """Raises E801 for a strategy whose file holds adjusted prices only: what an order costs is not known by them."""
+    """Raise E801 for a strategy with adjusted prices only: they don't give the cost of an order."""
     name = loaded.money
     source = loaded.catalog.sources[name]
     if source.spec.options.adjusted:
@@ -23,7 +23,7 @@ def refuse_adjusted(loaded: Loaded) -> None:
 
 
 def told_of_actions(loaded: Loaded) -> tuple[Finding, ...]:
-    """A warning where nobody says what the corporate actions are."""
+    """Return a warning if no source declares the corporate actions."""
     if loaded.catalog.has_actions:
         return ()
     text = "no corporate actions are declared: splits are held, dividends are not booked"

@@ -1,4 +1,4 @@
-"""Closing prices as they became known: what positions are worth, and what a simulated broker fills at."""
+"""Closing prices as they became known, for the value of positions and the fills of a simulated broker."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Closes:
     acts: Sequence[Action] = ()
 
     def since(self, day: str) -> Closes:
-        """The same from a day on."""
+        """Return the same closes from a day on."""
         at = int(np.searchsorted(self.dates, np.datetime64(day, "D")))
         volumes = None if self.volumes is None else self.volumes[at:]
         return replace(self, dates=self.dates[at:], prices=self.prices[at:], volumes=volumes)
@@ -63,7 +63,7 @@ class Closes:
         return is_there and bool(np.isfinite(self.prices[at]).any())
 
     def on(self, day: str) -> tuple[Prices, Prices]:
-        """Prices and volumes by asset of that very day; None for an asset, or all, without one."""
+        """Return prices and volumes by asset of exactly that day; None for an asset, or all, without one."""
         at = int(np.searchsorted(self.dates, np.datetime64(day, "D")))
         if at == len(self.dates) or str(self.dates[at].astype("datetime64[D]")) != day:
             return dict.fromkeys(self.names), dict.fromkeys(self.names)
@@ -71,7 +71,7 @@ class Closes:
         return self._row(self.prices[at], 0.0), self._row(nothing if self.volumes is None else self.volumes[at], -1.0)
 
     def last(self, day: str, before: Mapping[str, Decimal]) -> dict[str, Decimal]:
-        """The newest price of each asset on or before a day, `before` where these days have none.
+        """Return the newest price of each asset on or before a day, else that of `before`.
 
         In the units of that day: an asset that has no price since its split is worth its last one restated. `before`
         is taken as it is.
@@ -107,7 +107,7 @@ class Closes:
 
 
 def closes(loaded: Loaded, workspace: Workspace, since: str) -> Closes:
-    """The days from `since` to the last on the grid."""
+    """Return the closes from `since` to the last day on the grid."""
     grid = loaded.grid
     start = int(np.searchsorted(grid.dates, np.datetime64(since, "D")))
     made = accepted(loaded, workspace, loaded.money, start, len(grid.dates))

@@ -1,4 +1,4 @@
-"""Coverage of each source on a row: how many assets have a value, the date of the newest, rows that only repeat.
+"""Coverage of each source on a row: number of assets with a value, date of the newest, rows that only repeat.
 
 Unknown is not zero: a source that is late, empty or half missing on a row tells nothing on it, and a book that is traded
 by what is left of it would sell what it merely does not know. `checks/data.py` refuses a run on such a row, and a
@@ -69,7 +69,7 @@ class SourceRows:
 
 
 def names_read(loaded: Loaded, book: Portfolio) -> frozenset[str]:
-    """The sources that a portfolio's weights and constraints, and its money, are made of."""
+    """Return the sources that a portfolio's weights, constraints and valuation use."""
     leaves, keys = loaded.grid.leaves, {c.name for c in book.constraints}
     found = {str(n.arguments["name"]) for n in walk([book.weights]) if n.op == SOURCE} | {loaded.money}
     categories = [s.name for s in loaded.catalog.sources.values() if s.kind is ValueKind.CATEGORY][:1]
@@ -85,7 +85,9 @@ def names_read(loaded: Loaded, book: Portfolio) -> frozenset[str]:
 def cover(
     loaded: Loaded, workspace: Workspace, book: Portfolio, low: int, stop: int, known: Mapping[str, Floats]
 ) -> tuple[SourceRows, ...]:
-    """Every source over the rows [low, stop) of the grid. known: values of some, which are not read again."""
+    """Return the coverage of every source over the rows [low, stop) of the grid. known: values that need not be read
+    again.
+    """
     read = names_read(loaded, book)
     return tuple(
         _rows(loaded.grid, name, leaf, name in read, low, _counts(loaded, workspace, name, low, stop, known))
@@ -97,7 +99,9 @@ def cover(
 def doubtful(
     loaded: Loaded, workspace: Workspace, book: Portfolio, low: int, stop: int, known: Mapping[str, Floats]
 ) -> tuple[Flags, tuple[Diagnostic, ...]]:
-    """The rows on which a book is kept as it is, for want of a source that is read; and what is told of them."""
+    """Return the rows on which a book is kept because a source that it reads is late or incomplete, and the
+    findings.
+    """
     read = names_read(loaded, book)
     rows = tuple(
         _rows(loaded.grid, name, leaf, True, low, _counts(loaded, workspace, name, low, stop, known))
@@ -159,14 +163,14 @@ def _is_own(source: Source, days: NDArray[np.datetime64]) -> Flags:
 
 
 def _newest(counts: Counts, days: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
-    """The day of the last row with a value, by row; none before the first."""
+    """Return the day of the last row with a value, by row; NaT before the first."""
     place = np.maximum.accumulate(np.where(counts > 0, np.arange(len(counts)), -1))
     made: NDArray[np.datetime64] = np.where(place >= 0, days[np.maximum(place, 0)], np.datetime64("NaT", "D"))
     return made
 
 
 def _newest_of_events(leaf: Leaf, low: int, days: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
-    """The newest date of a value that was available, by row."""
+    """Return the newest date of a value that was available, by row."""
     at = leaf.rows[low : low + len(days)]
     known = np.zeros(0, np.int64) if leaf.source.events is None else leaf.source.events.newest
     made = np.full(len(days), np.datetime64("NaT", "D"))
@@ -198,7 +202,7 @@ def _is_late(source: Source, newest: NDArray[np.datetime64], days: NDArray[np.da
 
 
 def _is_doubtful(one: SourceRows, most: float) -> Flags:
-    """Rows on which a source is late or lacks more than a share `most` of what it had; (rows,)."""
+    """Return True for rows on which a source is late or lacks more than a share `most` of its mean count; (rows,)."""
     found = one.late.copy()
     if one.assets < FEW_ASSETS:
         return found

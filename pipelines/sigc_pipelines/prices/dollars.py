@@ -1,4 +1,4 @@
-"""Dollar volume: what was traded of an asset on a row, in money. A split changes neither it nor its mean."""
+"""Dollar volume: the money traded in an asset on a row. A split changes neither it nor its mean."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ WINDOW = 20  # rows of a mean
 
 
 def mean_dollars(loaded: Loaded, workspace: Workspace, prices: Floats, start: int, stop: int) -> Floats:
-    """The mean of volume x price over `WINDOW` rows, by row; NaN where one of them is missing.
+    """Return the mean of volume x price over `WINDOW` rows, by row; NaN where one of them is missing.
 
     prices: as traded, of the rows [start, stop). Shares and prices are those of their own day.
     """
@@ -21,6 +21,6 @@ def mean_dollars(loaded: Loaded, workspace: Workspace, prices: Floats, start: in
 
 
 def mean_of_known(prices: Floats, volumes: Floats) -> Floats:
-    """The same of those rows among the `WINDOW` that are known; NaN where none is."""
+    """Return the mean of the known rows among the `WINDOW`; NaN where none is."""
     mean: Floats = REGISTRY["rolling_mean"].kernel(volumes * prices, window=WINDOW, min_periods=1)
     return mean

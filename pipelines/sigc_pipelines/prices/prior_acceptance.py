@@ -1,4 +1,4 @@
-"""Acceptance before a row: a look at the last rows of a source accepts the same prices as a look at all of them.
+"""Acceptance before a row, so that a read of a source's last rows accepts the same prices as a read of all rows.
 
 A jump that looks like a split is held for as long as nobody explains it: whoever looks at the end of a panel must know
 what happened before. Rows are walked once: the state at each `_STRIDE` rows is kept by their digests, in the process

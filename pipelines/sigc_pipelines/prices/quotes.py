@@ -1,4 +1,4 @@
-"""Prices that money is counted by: those that are accepted, over rows of the grid.
+"""Accepted prices over rows of the grid, for valuation and trading.
 
     prices    as traded: what an order, a fill, a mark, a cost per share is made of
     levels    prices made comparable over corporate actions (`sigc.data.actions.adjust`): their ratios are total returns
@@ -51,7 +51,7 @@ class Quotes:
 
     @classmethod
     def of(cls, prices: Floats) -> Quotes:
-        """Prices that are all accepted."""
+        """Return prices that are all accepted."""
         return cls(prices, prices)
 
     @cached_property
@@ -60,7 +60,7 @@ class Quotes:
         return returns_of(self.prices) if self.known is None else self.known
 
     def rows(self, low: int, high: int) -> Quotes:
-        """The quotes of the rows [low, high)."""
+        """Return the quotes of the rows [low, high)."""
         ends = None if self.ends is None else within(self.ends, low, high)
         known = self.returns[low:high]
         return replace(self, prices=self.prices[low:high], raw=self.raw[low:high], known=known, ends=ends)
@@ -84,7 +84,7 @@ class Accepted:
     findings: tuple[Diagnostic, ...]
 
     def last(self, rows: int) -> Accepted:
-        """The last so many rows."""
+        """Return the last `count` rows."""
         at = len(self.dates) - rows
         return replace(
             self,
@@ -98,7 +98,7 @@ class Accepted:
 
 
 def accepted(loaded: Loaded, workspace: Workspace, name: str, start: int, stop: int) -> Accepted:
-    """The accepted prices of a source over the rows [start, stop); some rows before are looked at.
+    """Return the accepted prices of a source over the rows [start, stop); reads some rows before.
 
     Raises E201 where too many are 0 or below.
     """
@@ -124,7 +124,7 @@ def accept_panel(
     by_hand: Cells = (),
     levels: Floats | None = None,
 ) -> Accepted:
-    """The accepted ones among values of a source. skipped: rows before those that findings are told of.
+    """Return the accepted values of a source. skipped: number of rows before those that findings are about.
 
     before, by_hand: as `sigc.data.anomalies.accept` takes them. levels: the values made comparable over corporate
     actions, where there are some: by these a jump is judged, and `before` is in their units.
@@ -164,7 +164,7 @@ def _jumps(
 
 
 def _not_positive(source: Source, values: Floats, names: Sequence[str], dates: Dates) -> tuple[Diagnostic, ...]:
-    """A finding of prices of 0 and below. Raises E201 beyond `max_anomalies_pct`."""
+    """Return a finding about prices of 0 and below. Raises E201 beyond `max_anomalies_pct`."""
     where = np.argwhere(values <= 0.0)
     if not len(where):
         return ()

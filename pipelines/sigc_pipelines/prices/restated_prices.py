@@ -1,4 +1,5 @@
-"""Old prices that a vendor has restated by a constant ratio: what is held is then no longer what it was counted by.
+"""Detection of old prices that a vendor has restated by a constant ratio, so that quantities and prices no longer
+match.
 
     shown    the prices of a decision's last two rows, by asset and day; kept in its audit record
     restated those of them that the data show otherwise now, both by the same ratio
@@ -44,7 +45,7 @@ class Told:
     those: tuple[RestatedAsset, ...] = ()
 
     def record(self, feed: TargetFeed, loaded: Loaded, assets: Iterable[str]) -> dict[str, dict[str, float]]:
-        """Return the prices that the next decision is told."""
+        """Return the prices to compare at the next decision."""
         if not feed.is_kept:
             return {}
         closes = feed.closes(loaded, str(loaded.grid.days[-_ROWS:][0]))
@@ -60,7 +61,7 @@ def look(feed: TargetFeed, loaded: Loaded, before: Shown, by_hand: Collection[tu
 
 
 def shown(closes: Closes, assets: Iterable[str], before: Shown, kept: Collection[str]) -> dict[str, dict[str, float]]:
-    """The prices of the last rows for each of the assets. kept: those whose prices of before are handed on."""
+    """Return the prices of the last rows for each asset. kept: the assets whose earlier prices are carried on."""
     place = {name: at for at, name in enumerate(closes.names)}
     days = [str(d) for d in closes.dates[-_ROWS:].astype("datetime64[D]")]
     found = {name: dict(before[name]) for name in sorted(kept) if name in before}
@@ -74,7 +75,7 @@ def shown(closes: Closes, assets: Iterable[str], before: Shown, kept: Collection
 
 
 def restated(closes: Closes, before: Shown, by_hand: Collection[tuple[str, str]]) -> tuple[RestatedAsset, ...]:
-    """The assets whose prices are not what they were. by_hand: (asset, day) of prices that a person accepts."""
+    """Return the assets whose old prices have changed. by_hand: (asset, day) of prices that a person accepted."""
     row = {str(d): at for at, d in enumerate(closes.dates.astype("datetime64[D]"))}
     place = {name: at for at, name in enumerate(closes.names)}
     found = []
@@ -91,12 +92,12 @@ def restated(closes: Closes, before: Shown, by_hand: Collection[tuple[str, str]]
 
 
 def first_day(before: Shown) -> str:
-    """The earliest day of which prices are known, '' for none."""
+    """Return the earliest day of which prices are known, '' for none."""
     return min((day for prices in before.values() for day in prices), default="")
 
 
 def told_of(those: tuple[RestatedAsset, ...]) -> tuple[Finding, ...]:
-    """A warning that names the assets, and what to do."""
+    """Return a warning with the assets and the remedy."""
     if not those:
         return ()
     one = those[0]

@@ -1,4 +1,4 @@
-"""Quantities and prices in the units of the session that is to be traded, before the ledger has its actions.
+"""Quantities and prices in the units of the session to be traded, before the ledger has its actions.
 
 Actions with an ex-date up to that session are known at the as-of date: what is held, and what prices are judged by, is
 restated before anything is sized. actions: those whose session lies after the as-of one, up to and with that session.
@@ -28,7 +28,7 @@ _TICK = Decimal("0.000001")  # of prices, as the paper broker keeps them
 
 
 def acting_between(actions: Sequence[Action], calendar: Calendar, after: str, until: str) -> tuple[Action, ...]:
-    """The actions whose session is after one and no later than another (ISO dates): what the ledger lacks of them.
+    """Return the actions whose session is after one and no later than another (ISO dates): those the ledger lacks.
 
     actions: by ex-date. after: the as-of session, to which a run has brought the ledger; of a dry run, that of the
     book's newest NAV.
@@ -79,7 +79,7 @@ def owed_at(
 
 
 def restated_price(price: Decimal, actions: Iterable[Action], session: str) -> Decimal:
-    """The price of one asset before its actions, in the units of `session`: divided by splits, less dividends.
+    """Return the price of one asset before its actions, in the units of `session`: divided by splits, less dividends.
 
     >>> from datetime import date
     >>> from fractions import Fraction
@@ -94,7 +94,7 @@ def restated_price(price: Decimal, actions: Iterable[Action], session: str) -> D
 def in_session(
     now: BookValue, actions: Sequence[Action], calendar: Calendar, days: tuple[str, str, str], step: Decimal = _ONE
 ) -> BookValue:
-    """A book in the units of the session that is to be traded, worth what it was but for what the actions change.
+    """Return a book in the units of the session to be traded; its worth changes only by the actions.
 
     days: up to which session the ledger has its actions, of which the prices are, and the session to be traded.
     """
@@ -120,7 +120,7 @@ def in_session(
 
 
 def _dues(actions: Iterable[Action], session: str, prices: Mapping[str, Decimal]) -> tuple[DueAction, ...]:
-    """The actions up to a session, each on its ex-date: which session that is matters not, only their order."""
+    """Return the actions up to a session, each on its ex-date. Only their order matters here."""
     found = []
     for action in actions:
         day = action.ex_date.isoformat()

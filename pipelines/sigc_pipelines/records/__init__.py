@@ -1,1 +1,1 @@
-"""What a run leaves for people to look at: files, plan, data, decision, signals."""
+"""Records of runs for people to read: files, plan, data, decision, signals."""

@@ -1,10 +1,10 @@
-"""What a run leaves as files: `work_dir/runs/ID/`, each written beside its place and renamed.
+"""Files of a run in `work_dir/runs/ID/`, each written to a temporary file and renamed.
 
-weights.json    wanted, target and held weights by asset: written before anything is decided
-data.json, decision.json    what the sources had, and how each asset was sized (`decision_record`)
-plan.json, signals.json, signal-values.json   what was computed, for looking at (`plan_record`, `signal_record`)
-account.json    the run, its stages with findings, orders, fills: written again when more is known (`refresh`)
-report.html     the same for people, where a renderer is handed in
+weights.json    wanted, target and held weights by asset: written before the run decides
+data.json, decision.json    the state of the sources, and the sizing of each asset (`decision_record`)
+plan.json, signals.json, signal-values.json   the computation, for people to read (`plan_record`, `signal_record`)
+account.json    the run, its stages with findings, orders, fills: rewritten when more is known (`refresh`)
+report.html     the same as a page, where a renderer is given
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ if TYPE_CHECKING:
     from sigc.panel import Floats
 
 _ACCOUNT = "account.json"
-_writing = threading.Lock()  # a run and the keeping of its book may write at the same moment
-_MOST = 500  # runs of two sessions
+_writing = threading.Lock()  # a run and the maintenance of its book may write at the same moment
+_MOST = 500  # upper bound of the runs in two sessions
 
 
 @dataclass(frozen=True, slots=True)
 class RunArtifacts:
-    """Everything that is known of a run. weights: by asset, each with wanted, target and held.
+    """All known facts of a run. weights: by asset, each with wanted, target and held.
 
-    filled: open, all, part or none of what the broker took of its orders, '' where it took none.
+    filled: how far the orders at the broker are filled (open, all, part or none), '' if it took none.
     """
 
     run: Run
@@ -58,21 +58,21 @@ Render = Callable[[RunArtifacts], str]
 
 
 def folder_of(work_dir: Path, run: str) -> Path:
-    """Where the files of a run are."""
+    """Return the folder of a run's files."""
     return run_folder(work_dir, run)
 
 
 def write_weights(
     work_dir: Path, run: str, names: tuple[str, ...], wanted: Floats, target: Floats, held: Floats
 ) -> Path:
-    """The weights a run is about: every asset that is wanted or held."""
+    """Write the weights of a run, for each asset that is wanted or held."""
     rows = zip(names, wanted.tolist(), target.tolist(), held.tolist(), strict=True)
     weights = {n: {"wanted": w if w == w else 0.0, "target": t, "held": h} for n, w, t, h in rows if w or t or h}
     return _write(folder_of(work_dir, run) / "weights.json", _json(weights))
 
 
 def read_weights(work_dir: Path, run: str) -> dict[str, dict[str, float]]:
-    """What `write_weights` wrote; nothing when the run did not come so far."""
+    """Return the weights that `write_weights` wrote; empty if the run did not get that far."""
     path = folder_of(work_dir, run) / "weights.json"
     if not path.is_file():
         return {}
@@ -81,7 +81,7 @@ def read_weights(work_dir: Path, run: str) -> dict[str, dict[str, float]]:
 
 
 def account_of(connection: sqlite3.Connection, work_dir: Path, run: str) -> RunArtifacts:
-    """A run as the ledger has it now. Raises E312."""
+    """Return a run as the ledger has it now. Raises E312."""
     found = runs.find(connection, run)
     return RunArtifacts(
         found,
@@ -94,21 +94,22 @@ def account_of(connection: sqlite3.Connection, work_dir: Path, run: str) -> RunA
 
 
 def write_account(ledger: Ledger, run: str, render: Render | None = None) -> Path:
-    """Write what is known of a run."""
-    with _writing:  # who comes last has read last
+    """Write the account of a run as the ledger has it now."""
+    with _writing:  # read under the lock: the last writer has the newest state
         with ledger.reading() as connection:
             account = account_of(connection, ledger.directory, run)
         failpoint("artifacts:before")
         path = folder_of(ledger.directory, run) / _ACCOUNT
         if render is not None:
             _write(path.with_name("report.html"), render(account))
-        _write(path, _json(plain(account)))  # last: where it tells all, so does the report
+        # After the report: `refresh` reads this file alone to see if both are up to date.
+        _write(path, _json(plain(account)))
         failpoint("artifacts:after")
         return path.parent
 
 
 def refresh(ledger: Ledger, book: BookKey, render: Render | None = None) -> None:
-    """Write the files of a book's last two sessions again where the ledger knows more by now: fills, a verdict."""
+    """Rewrite the files of a book's last two sessions where the ledger knows more by now: fills, an outcome."""
     with ledger.reading() as connection:
         found = [
             r for r in runs.recent(connection, _MOST, book.strategy, book.portfolio) if r.key.kind is RunKind.TRADE
@@ -120,17 +121,17 @@ def refresh(ledger: Ledger, book: BookKey, render: Render | None = None) -> None
 
 
 def _is_told(connection: sqlite3.Connection, work_dir: Path, run: Run) -> bool:
-    """Whether the file has the verdict, the fills and where each order stands: all that changes after it."""
+    """Return True if the file has the outcome, the fills and each order's state: all that changes after a run."""
     try:
         told = json.loads((folder_of(work_dir, run.id) / _ACCOUNT).read_text("utf-8"))
         then = told["run"]["outcome"], Counter(i["state"] for i in told["intents"]), len(told["fills"])
-    except (FileNotFoundError, ValueError, KeyError):  # none, or not as we write it
+    except (FileNotFoundError, ValueError, KeyError):  # missing, damaged, or of another version
         return False
     return then == (run.outcome, orders.states_of(connection, run.id), books.count_fills(connection, run.id))
 
 
 def plain(value: Any) -> Any:
-    """A record as plain data: decimals and instants as text, names of states as they are."""
+    """Return a record as plain data: decimals and instants as text, enums by value."""
     match value:
         case Mapping():
             return {str(k): plain(v) for k, v in value.items()}
@@ -149,7 +150,7 @@ def plain(value: Any) -> Any:
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
-    """Write what is nice to have: whole or not at all, but not waited for until it is on the disk."""
+    """Write an optional file atomically, without waiting for the disk (no fsync)."""
     make_private(path.parent)
     part = path.with_name(f".{path.name}.part")
     part.write_text(json.dumps(data, sort_keys=True, allow_nan=False, separators=(",", ":")) + "\n", encoding="utf-8")
@@ -167,7 +168,7 @@ def _write(path: Path, text: str) -> Path:
         with part.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
-            os.fsync(file.fileno())
+            os.fsync(file.fileno())  # before the rename: a power cut must not leave the new name with no content
         failpoint("artifact:rename")
         part.replace(path)
     return path
@@ -175,9 +176,9 @@ def _write(path: Path, text: str) -> Path:
 
 @contextlib.contextmanager
 def _told(path: Path) -> Iterator[None]:
-    """Errors of the disk as E300, naming the file and what to do."""
+    """Raise OSErrors as E300 that names the file and the remedy."""
     try:
         yield
     except OSError as error:
-        hint = "look at the space and the rights of the work dir (`sigc doctor`), then run again"
+        hint = "check free space and permissions of the work dir (`sigc doctor`), then run again"
         raise SigcError(Diagnostic("E300", f"{path} can't be written: {error.strerror}", hint=hint)) from error

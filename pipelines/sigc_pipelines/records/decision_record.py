@@ -1,10 +1,10 @@
-"""What a run keeps of its data and its decision, asset by asset, for `sigc why`; live, paper and dry alike.
+"""Record of a run's data and decision, asset by asset, for `sigc why`; of live, paper and dry runs.
 
     data.json        by source: its newest value, how old that is in sessions, rows, assets
-    weights.json     wanted, target and held weights, of a run too that was refused or dry (`artifacts.write_weights`)
+    weights.json     wanted, target and held weights, also of a refused or dry run (`artifacts.write_weights`)
     decision.json    money, lot, and by asset: price, quantities held, in flight, aimed at and ordered
 
-Nice to have: what can't be written stops no run.
+Optional: a failed write stops no run.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ DATA, DECISION = "data.json", "decision.json"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sized:
-    """Orders before and after they were cut to the limits of an order's size, and what they were sized with."""
+    """Orders before and after the cut to the size limits, with the inputs of sizing."""
 
     whole: Sequence[Order]
     cut: Sequence[Order]
@@ -40,7 +40,7 @@ class Sized:
 
 
 def write_data(work_dir: Path, run: str, loaded: Loaded, outlook: Targets, sight: TargetSnapshot, as_of: str) -> None:
-    """Keep what the sources had on the as-of row. Raises OSError."""
+    """Write the state of the sources on the as-of row. Raises OSError."""
     place, day = outlook.row_days.exchange.place, np.datetime64(as_of, "D")
     told: dict[str, Any] = {}
     for one in sight.sources:
@@ -56,14 +56,14 @@ def write_data(work_dir: Path, run: str, loaded: Loaded, outlook: Targets, sight
 
 
 def write_target(work_dir: Path, run: str, sight: TargetSnapshot, made: Decision) -> None:
-    """Keep the weights of a run that does not come to its orders. Raises SigcError E300."""
+    """Write the weights of a run that ends before its orders. Raises SigcError E300."""
     write_weights(work_dir, run, sight.names, sight.wanted, made.target, made.basis.held)
 
 
 def write_decision(
     work_dir: Path, run: str, sight: TargetSnapshot, made: Decision, now: BookValue, sized: Sized
 ) -> None:
-    """Keep how each asset that is wanted or held was sized. Raises OSError."""
+    """Write the sizing of each asset that is wanted or held. Raises OSError."""
     whole = {o.asset: o.side.sign * o.quantity for o in sized.whole}
     cut = {o.asset: o.side.sign * o.quantity for o in sized.cut}
     cells = zip(sight.names, sight.wanted.tolist(), made.target.tolist(), made.basis.held.tolist(), strict=True)
@@ -88,5 +88,5 @@ def write_decision(
 
 
 def _text(value: Decimal | None) -> str | None:
-    """A decimal as people write it; none for none."""
+    """Return a decimal in plain notation; None for None."""
     return None if value is None else f"{value:f}"

@@ -1,9 +1,9 @@
-"""What a run computed, for people to look at afterwards: the DAG of its plan with the time and the blocks of each node.
+"""Record of a run's computation: the DAG of its plan with the time and the blocks of each node.
 
-    plan.json   nodes (inputs first), edges, blocks computed and found, what went wrong and was mended
+    plan.json   nodes (inputs first), edges, blocks computed and found in the cache, incidents that were recovered
 
-Numbers that stand in the strategy's text are part of the label of the node that takes them, not nodes of their own.
-Cell-by-cell nodes that were computed in one go have their time at the last of them (`sigc.plan.rules.fuse`).
+Constants of the strategy's text are part of the label of the node that takes them, not nodes of their own. Fused
+cell-by-cell nodes have their time at the last of them (`sigc.plan.rules.fuse`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _LONGEST_LABEL = 80
 
 
 def plan_record(plan: Plan, report: RunReport) -> dict[str, Any]:
-    """The plan as plain data."""
+    """Return the plan as plain data."""
     named = {expr.shape: (name, expr) for strategy in plan.strategies for name, expr in strategy.roots.items()}
     nodes = [node for node in walk(plan.roots.values()) if node.op != CONSTANT]
     place = {node.shape: number for number, node in enumerate(nodes)}
@@ -46,14 +46,14 @@ def plan_record(plan: Plan, report: RunReport) -> dict[str, Any]:
 
 
 def _read(node: Expr) -> list[Expr]:
-    """The nodes that one takes, each once."""
+    """Return the inputs of a node, each once, without constants."""
     return list({i.shape: i for i in node.inputs if i.op != CONSTANT}.values())
 
 
 def _node(node: Expr, plan: Plan, report: RunReport, named: Mapping[str, tuple[str, Expr]]) -> dict[str, Any]:
     stored, seconds = plan.names.get(node.shape, ""), report.node_seconds.get(node.shape)
     name, definition = named.get(node.shape, ("", node))
-    span = definition.span  # where it is written, not where its name is used
+    span = definition.span  # of the definition, not of a use of the name
     return {
         "label": _label(node),
         "name": name,
@@ -69,7 +69,9 @@ def _node(node: Expr, plan: Plan, report: RunReport, named: Mapping[str, tuple[s
 
 
 def _label(node: Expr) -> str:
-    """An operator with its numbers: `ret 20`, `add 0.5`; a source or a column by its name."""
+    """Return the label of a node: the operator with its numbers (`ret 20`, `add 0.5`), or the name of a source or
+    column.
+    """
     arguments = node.arguments
     if node.op == SOURCE:
         return str(arguments["name"])

@@ -1,4 +1,4 @@
-"""What a run leaves of its computing for people to look at: its plan, its signals, and how the last ones came out."""
+"""Recording of a run's computation: its plan, its signals, and the realised returns of earlier signals."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ PLAN = "plan.json"
 def record_computing(
     ledger: Ledger, run: Run, loaded: Loaded, outlook: Targets, sight: TargetSnapshot, feed: TargetFeed
 ) -> tuple[Finding, ...]:
-    """Write plan and signals of a run, and add to the book's last run on older data what has become of its signals.
+    """Write plan and signals of a run, and add realised returns to the record of the book's last run on older data.
 
-    Of a dry run nothing that later runs are compared with; of a replay nothing. What can't be written is a finding, and
-    stops no run.
+    A dry run records nothing that later runs are compared with; a replay records nothing. A failed write is a finding
+    and stops no run.
     """
     if not feed.is_kept:
         return ()
@@ -51,14 +51,16 @@ def record_computing(
 
 
 def source_changes(ledger: Ledger, run: Run, loaded: Loaded, feed: TargetFeed) -> dict[str, str]:
-    """What changed in each source since the book's last run that traded, as `changed:NAME`; of a replay nothing."""
+    """Return the changes of each source since the book's last run that traded, as `changed:NAME`; empty for a
+    replay.
+    """
     if not feed.is_kept or run.key.kind is not RunKind.TRADE:
         return {}
     with ledger.reading() as connection:
         last = runs.last_decided(connection, run.key.strategy, run.key.portfolio)
     try:
         found = changes(ledger.directory, last, loaded.catalog.sources) if last else {}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):  # a record that is damaged tells nothing
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):  # a damaged record has no changes to report
         return {}
     return {f"changed:{name}": text for name, text in found.items()}
 
@@ -71,12 +73,12 @@ def _record_realised(ledger: Ledger, run: Run, loaded: Loaded, feed: TargetFeed)
 
 
 def write_plan(work_dir: Path, run: str, outlook: Targets) -> None:
-    """Write what was computed. Raises OSError."""
+    """Write the plan record. Raises OSError."""
     write_json(folder_of(work_dir, run) / PLAN, plan_record(outlook.plan, outlook.report))
 
 
 def record_target(ledger: Ledger, run: Run, sight: TargetSnapshot, made: Decision, feed: TargetFeed) -> None:
-    """Keep the weights of a run that was refused, or is dry; of a replay nothing."""
+    """Keep the weights of a refused or dry run; nothing for a replay."""
     if feed.is_kept:
         with contextlib.suppress(SigcError):
             write_target(ledger.directory, run.id, sight, made)
@@ -85,14 +87,14 @@ def record_target(ledger: Ledger, run: Run, sight: TargetSnapshot, made: Decisio
 def record_decision(
     ledger: Ledger, run: Run, sight: TargetSnapshot, made: Decision, now: BookValue, sized: Sized, feed: TargetFeed
 ) -> None:
-    """Keep how each asset was sized; of a replay nothing."""
+    """Keep the sizing of each asset; nothing for a replay."""
     if feed.is_kept:
         with contextlib.suppress(OSError):
             write_decision(ledger.directory, run.id, sight, made, now, sized)
 
 
 def decided_record(sight: TargetSnapshot, target: Floats, intents: tuple[Intent, ...]) -> dict[str, object]:
-    """What the audit keeps of the signals: how many, their exposure, the digest of the weights."""
+    """Return the audit record of the signals: their number, their exposure, the digest of the weights."""
     return {
         "weights": sight.digest,
         "wanted": int(np.count_nonzero(np.nan_to_num(sight.wanted))),

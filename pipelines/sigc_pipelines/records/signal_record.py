@@ -1,11 +1,12 @@
-"""How a run's signals were spread, and, once the next session is known, how well they ranked its returns.
+"""Record of a run's signals: their distribution and, once the next session is known, their rank correlation with its
+returns.
 
     signals.json          by signal: assets with a value, quantiles, mean, deviation; `realised`: rank IC, fifths
     signal-values.json    the values themselves, by asset
 
-Written when a run has computed; `realised` is added by the book's next run on newer data, from the prices which that
-run reads: both ends of the return are of one version of the data, adjusted alike. The return is that of the next row
-of the data after the as-of date. `weights` stands beside the signals: what was wanted of each asset.
+Written when a run has computed. The book's next run on newer data adds `realised` from its own prices: both ends of the
+return are of one version of the data, with the same adjustments. The return is that of the next row of the data after
+the as-of date. `weights`, the wanted weights, is listed beside the signals.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ WEIGHTS = "weights"
 def write_signals(
     work_dir: Path, run: str, as_of: str, names: tuple[str, ...], prices: Floats, values: Mapping[str, Floats]
 ) -> None:
-    """Record the signals of a run: (assets,) each, NaN where there is none. prices: of the same row.
+    """Record the signals of a run: (assets,) each, NaN without a value. prices: of the same row.
 
-    What an asset without a price has counts for nothing, nor does a weight of 0 count as one that is wanted.
+    Values of assets without a price do not count, and a weight of 0 is not a wanted one.
     """
     folder, priced = folder_of(work_dir, run), np.isfinite(prices)
     seen = {name: np.where(priced, own, np.nan) for name, own in values.items()}
@@ -43,7 +44,7 @@ def write_signals(
 
 
 def spread(values: Floats) -> dict[str, Any]:
-    """How many values there are, their quantiles (`QUANTILE_SHARES`), mean and deviation.
+    """Return the number of values, their quantiles (`QUANTILE_SHARES`), mean and standard deviation.
 
     >>> spread(np.array([1.0, np.nan, 3.0]))["quantiles"]
     [1.0, 1.1, 1.5, 2.0, 2.5, 2.9, 3.0]
@@ -61,14 +62,14 @@ def spread(values: Floats) -> dict[str, Any]:
 
 
 def read_signals(work_dir: Path, run: str) -> dict[str, Any] | None:
-    """The summary of a run's signals; None without one."""
+    """Return the summary of a run's signals; None without one."""
     return _read(folder_of(work_dir, run) / SUMMARY)
 
 
 def write_realised(work_dir: Path, run: str, closes: Closes) -> bool:
-    """Add to a run's summary how its signals ranked what followed. closes: from its as-of date on.
+    """Add the returns that followed to a run's summary: rank IC and fifths. closes: from its as-of date on.
 
-    False, and nothing written, where that is known already or can't be: no later row, or a row of that date no more.
+    Return False and write nothing if it is known already or can't be: no later row, or no row of that date any more.
     """
     summary, values = read_signals(work_dir, run), _read(folder_of(work_dir, run) / VALUES)
     if summary is None or values is None or summary["realised"] is not None or len(closes.dates) < 2:
@@ -78,7 +79,7 @@ def write_realised(work_dir: Path, run: str, closes: Closes) -> bool:
         return False
     at = {name: number for number, name in enumerate(closes.names)}
     columns = [at.get(name, -1) for name in values["names"]]
-    prices = np.hstack([closes.prices[:2], np.full((2, 1), np.nan)])[:, columns]  # -1: the column of nothing
+    prices = np.hstack([closes.prices[:2], np.full((2, 1), np.nan)])[:, columns]  # -1, an unknown name: the NaN column
     found = {name: _ranked(np.array(own, dtype=np.float64), prices) for name, own in values["values"].items()}
     realised = {"session": following, "signals": found}
     write_json(folder_of(work_dir, run) / SUMMARY, summary | {"realised": realised})
@@ -98,6 +99,6 @@ def _ranked(values: Floats, prices: Floats) -> dict[str, Any]:
 def _read(path: Path) -> dict[str, Any] | None:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # none, or cut off by a crash of the machine
+    except (OSError, ValueError):  # missing, or cut off by a crash of the machine (written without fsync)
         return None
     return found if isinstance(found, dict) else None

@@ -1,9 +1,9 @@
-"""What changed in a run's sources since the book's last run: rows added, gone and restated, assets new and gone.
+"""Record of a run's sources, for the changes since: rows added, gone and restated, assets new and gone.
 
     sources.npz    in the run's folder: of each source its dates, row digests and names
-    changes        from those of the last run that traded, in words, by source
+    changes        since the last run that traded, in words, by source
 
-A row is restated if its digest is another: any cell of it. Which cells: `sigc diff-data OLD NEW`, with both files.
+A row is restated if its digest differs, by any cell. `sigc diff-data OLD NEW` shows the cells, given both files.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ FILE = "sources.npz"
 
 
 def write_sources(work_dir: Path, run: str, sources: Mapping[str, Source]) -> None:
-    """Keep what is needed to compare later. Raises OSError."""
+    """Write the digests that a later comparison needs. Raises OSError."""
     kept: dict[str, np.ndarray] = {}
     for name, source in sources.items():
         kept[f"{name}/dates"] = source.dates.view("i8")
+        # 8 of the digest's bytes: a chance of 2**-64 to miss a restated row, at half the size.
         kept[f"{name}/rows"] = np.frombuffer(source.digests, np.uint8).reshape(-1, DIGEST_BYTES)[:, :8]
         kept[f"{name}/names"] = np.array(source.names, dtype=np.str_)
     path = folder_of(work_dir, run) / FILE
@@ -36,7 +37,7 @@ def write_sources(work_dir: Path, run: str, sources: Mapping[str, Source]) -> No
 
 
 def changes(work_dir: Path, before: str, sources: Mapping[str, Source]) -> dict[str, str]:
-    """What changed since a run, by source; nothing where that run left no record."""
+    """Return the changes since a run, by source; empty if that run left no record."""
     path = folder_of(work_dir, before) / FILE
     if not path.is_file():
         return {}

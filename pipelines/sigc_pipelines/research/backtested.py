@@ -1,4 +1,4 @@
-"""A backtest as the command line and a notebook make it: the book, and the validation that its line asks for."""
+"""A backtest for the command line and the notebook: the book, and the validation that its line asks for."""
 
 from __future__ import annotations
 
@@ -36,5 +36,5 @@ def backtested(
 
 
 def with_warnings(result: BacktestRun, compiled: Compiled) -> BacktestRun:
-    """The result with the warnings of the check before what was found in data and accounting."""
+    """Return the result with the warnings of the check before the findings about data and accounting."""
     return replace(result, findings=(*compiled.warnings, *result.findings))

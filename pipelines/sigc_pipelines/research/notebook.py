@@ -1,4 +1,4 @@
-"""sigc in a notebook: compile a strategy, look at its signals as pandas frames, backtest it.
+"""sigc in a notebook: compile a strategy, read its signals as pandas frames, backtest it.
 
 import sigc
 s = sigc.compile("momentum.sig")
@@ -78,7 +78,7 @@ def compile(
 
 
 def _engine(word: object) -> str:
-    """The engine of `Choices` that is asked for: never one that starts processes by itself."""
+    """Return the requested engine of `Choices`: never one that starts processes by itself."""
     if word not in _ENGINES:
         raise SigcError(Diagnostic("E002", f"engine={word!r} is not known", hint="there are: 'threads', 'cluster'"))
     return _ENGINES[str(word)]
@@ -128,15 +128,16 @@ class CompiledStrategy:
 
     @reported
     def with_params(self, **params: float) -> CompiledStrategy:
-        """The same strategy with other parameters."""
+        """Return the same strategy with other parameters."""
         lowered = self._compiled.lower(params)
         changed = Compiled(self._compiled.checked, lowered, self._compiled.lower, self._compiled.warnings)
         return CompiledStrategy(changed, self._choices, self._config, self._held, self._kept)
 
     @reported
     def append(self, **rows: object) -> CompiledStrategy:
-        """The same strategy with later rows of sources that were given from memory: only what they change is computed,
-        if what was computed is kept. Raises `SigcError` for rows that are not later, or of other assets."""
+        """Return the same strategy with later rows of in-memory sources: only what they change is computed, if blocks
+        are cached. Raises `SigcError` for rows that are not later, or of other assets.
+        """
         from sigc.data.dates.exchange import exchanges_of
         from sigc.data.sources.frame_source import grow
 
@@ -154,7 +155,7 @@ class CompiledStrategy:
 
     @reported
     def signals(self, name: str, start: str | None = None, end: str | None = None) -> pd.DataFrame:
-        """A signal (or `PORTFOLIO.weights`) as a pandas frame, dates x assets; both dates inclusive."""
+        """Return a signal (or `PORTFOLIO.weights`) as a pandas frame, dates x assets; both dates inclusive."""
         from sigc.engine.core.gather import gather
 
         strategy = self._compiled.strategy
@@ -170,7 +171,7 @@ class CompiledStrategy:
 
     @reported
     def panels(self, start: str | None = None, end: str | None = None) -> dict[str, Panel]:
-        """Every signal and every `PORTFOLIO.weights` as a panel, computed as one graph; both dates inclusive."""
+        """Return every signal and every `PORTFOLIO.weights` as a panel, computed as one graph; both dates inclusive."""
         from sigc.engine.core.gather import gather
 
         with self._space() as space:
@@ -207,7 +208,7 @@ class CompiledStrategy:
 
     @reported
     def explain(self, stage: str = "graph") -> str:
-        """A stage of the compilation as text: parse, graph, or lookback."""
+        """Return a stage of the compilation as text: parse, graph, or lookback."""
         from sigc_pipelines.text.stages_text import explain
 
         return explain(self._compiled, stage)

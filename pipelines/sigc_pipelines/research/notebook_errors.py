@@ -1,4 +1,4 @@
-"""Errors of a notebook: file, line, caret and hint, in the place of frames of sigc.
+"""Errors in a notebook: file, line, caret and hint instead of frames of sigc.
 
 `reported` stands on each function that a notebook calls. In IPython the error is shown alone, by `_render_traceback_`;
 in plain Python below the caller's frames and one of sigc.
@@ -28,14 +28,14 @@ class StrategyError(SigcError):
         return "\n" + "\n".join(self._render_traceback_())
 
     def _render_traceback_(self) -> list[str]:
-        """The lines that IPython shows in the place of a traceback."""
+        """Return the lines that IPython shows instead of a traceback."""
         lines = [line for d in self.diagnostics[:_MOST] for line in render(d, self.sources).split("\n")]
         more = len(self.diagnostics) - _MOST
         return [*lines, f"... and {more} more"] if more > 0 else lines
 
 
 def reported(function: Callable[P, T]) -> Callable[P, T]:
-    """The function, whose `SigcError`s are raised anew without the frames below it."""
+    """Wrap a function so that its `SigcError`s are raised without the frames below it."""
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:

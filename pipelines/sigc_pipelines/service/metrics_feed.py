@@ -1,4 +1,4 @@
-"""The metrics of what the daemon runs: its sources as they were read last, its books as the ledger has them.
+"""Metrics of the daemon's sources as last read, and of its books as the ledger has them.
 
 Counts of fills and orders are the ledger's own, so that what comes in after a run is counted too; they begin at what
 was there before this daemon.
@@ -32,7 +32,9 @@ def count_from_here(metrics: DaemonMetrics, ledger: Ledger) -> None:
 
 
 def tell_sources(metrics: DaemonMetrics, clock: Clock, strategy: str, catalog: Catalog) -> None:
-    """Rows and age of each source of a strategy; a static one has no age. Those that it has no more leave."""
+    """Set the metrics of a strategy's sources: rows and age (none for a static one). Sources it no longer has are
+    removed.
+    """
     for name, source in catalog.sources.items():
         metrics.put(m.DATA_ROWS, len(source.dates), strategy=strategy, source=name)
         if not source.static and len(source.dates):
@@ -48,14 +50,16 @@ def tell_sources(metrics: DaemonMetrics, clock: Clock, strategy: str, catalog: C
 
 
 def newest_s(source: Source) -> float:
-    """The newest date of a source's values, in seconds since the epoch. Of an as-of source not when it can be used."""
+    """Return the newest date of a source's values, in seconds since the epoch. For an as-of source: the value's date,
+    not its availability.
+    """
     if source.events is not None:
         return float(source.events.newest[-1]) * 86_400.0
     return float(source.dates[-1].astype("datetime64[ms]").astype(np.int64)) / 1000
 
 
 def tell_book(metrics: DaemonMetrics, ledger: Ledger, key: BookKey) -> None:
-    """A book as it is now."""
+    """Set the metrics of a book as it is now."""
     strategy = key.strategy
     with ledger.reading() as connection:
         held = sum(1 for p in books.positions(connection, key) if p.quantity)
@@ -73,7 +77,7 @@ def tell_book(metrics: DaemonMetrics, ledger: Ledger, key: BookKey) -> None:
 
 
 def tell_doubts(metrics: DaemonMetrics, ledger: Ledger, run: str, strategy: str) -> None:
-    """The orders of a run whose outcome is not known."""
+    """Count the orders of a run without a known outcome."""
     with ledger.reading() as connection:
         doubtful = sum(1 for i in orders.of_run(connection, run) if i.state in UNRESOLVED)
     metrics.add(m.ORDERS, doubtful, strategy=strategy, status=IntentState.UNKNOWN)
@@ -96,7 +100,7 @@ def _fills(connection: sqlite3.Connection, strategy: str) -> int:
 
 
 def _ended(connection: sqlite3.Connection, strategy: str) -> dict[str, int]:
-    """Orders of a strategy by how they ended; all ends, also those that none came to."""
+    """Return the orders of a strategy by their end; every kind of end, also with 0."""
     total = dict.fromkeys(map(str, _ENDS), 0)
     for book in books.books(connection):
         if book.key.strategy == strategy:

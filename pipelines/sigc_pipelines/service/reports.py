@@ -1,4 +1,4 @@
-"""Reports of traded books, as files: `work_dir/reports/STRATEGY-DATE.html`, the date of the newest close.
+"""Reports of traded books as files `work_dir/reports/STRATEGY-DATE.html`, with the date of the newest close.
 
 A file is written whole or not at all, and again when the same session is reported anew. Nothing removes old ones.
 """

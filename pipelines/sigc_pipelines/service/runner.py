@@ -86,11 +86,11 @@ class DaemonRunner:
         self._broker = self._opened_broker(services.clock)
 
     def check(self) -> tuple[CheckedStrategy, ...]:
-        """Every strategy file: its errors and warnings."""
+        """Check every strategy file. Return its errors and warnings."""
         return tuple(checked(entry, self._config.safety) for entry in self._strategies)
 
     def run(self, order: RunOrder, watch: RunHandle) -> RunEnd:
-        """One run of any kind this version knows."""
+        """Carry out one run of any kind this version knows."""
         try:
             match order.kind:
                 case "script":
@@ -128,11 +128,11 @@ class DaemonRunner:
         return len(cancel(ledger, self._broker, found, who, reason))
 
     def rename_asset(self, book: BookKey, old: str, new: str, who: str, reason: str) -> tuple[ActionEntry, ...]:
-        """In every book that holds it, and in a paper broker's book."""
+        """Rename an asset in every book that holds it, and in a paper broker's book."""
         return rename_asset(self._trading(self._services.clock), book, old, new, who, reason)
 
     def keep(self, strategy: str, watch: RunHandle) -> BookUpkeep:
-        """Every run that was left open brought to its end, every order without an outcome looked up; the book kept."""
+        """Resolve open runs and orders without an outcome, then maintain the book."""
         trading = self._trading(self._services.clock)
         found = recover(trading, strategy=strategy)
         verdicts = tuple(RunVerdict(verdict.run, verdict.outcome, verdict.message) for verdict in found)
@@ -171,7 +171,7 @@ class DaemonRunner:
         self._spaces.free()
 
     def checks(self) -> Mapping[str, str]:
-        """The sources of data that are files, and the broker's account."""
+        """Check the data sources that are files, and the broker's account."""
         directory = Path(self._config.data.directory).expanduser()
         return {
             "data_connection": data_check(self._strategies, directory),
@@ -212,7 +212,7 @@ class DaemonRunner:
 
     @contextmanager
     def _desk(self, order: RunOrder, config: Config) -> Iterator[Trading]:
-        """The broker and clock of a run: the daemon's own, or for an earlier date ones that are turned back to it."""
+        """Yield the broker and clock of a run: the daemon's own, or for an earlier date ones set back to it."""
         clock = self._clock_of(order.date)
         if not isinstance(clock, HandClock) or clock is self._services.clock:
             yield replace(self._trading(clock), config=config)
@@ -231,7 +231,7 @@ class DaemonRunner:
         return open_broker(self._config.broker, self._work_dir, clock, connections=ways, execution=execution)
 
     def _clock_of(self, date: str) -> Clock:
-        """The daemon's clock, or one turned to just after the close of an as-of date other than the current one."""
+        """Return the daemon's clock, or one set to just after the close of an as-of date other than the current one."""
         if not date:
             return self._services.clock
         calendar, at = self._sessions(), instant_of(self._sessions(), date)
@@ -351,7 +351,7 @@ class DaemonRunner:
         return str(moment(self._sessions(), now, cut_off).as_of.day)
 
     def _sessions(self) -> Calendar:
-        """The trading calendar; opened again each day, so that it never runs out."""
+        """Return the trading calendar, reopened each day so that it does not run out."""
         now = self._services.clock.now()
         with self._turn:
             if self._calendar is None or self._opened_on != str(now.date()):

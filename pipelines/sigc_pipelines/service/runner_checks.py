@@ -18,7 +18,7 @@ from sigc_pipelines.live.decision import off_limits, why_off
 
 
 def checked(entry: StrategyEntry, limits: SafetySettings) -> CheckedStrategy:
-    """A strategy file: its digest and portfolio, the limits that are off for it, or what is wrong with it."""
+    """Check a strategy file. Return its digest and portfolio, the limits that are off for it, or its errors."""
     try:
         found = check_file(entry.file, entry.params)
         problems = found.diagnostics

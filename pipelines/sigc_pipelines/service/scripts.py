@@ -1,4 +1,4 @@
-"""Jobs of kind script: a program of the configuration, without a shell, that ends with its run and with the daemon."""
+"""Jobs of kind script: a configured program, run without a shell, that ends with its run and with the daemon."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ except OSError as failure:
 
 
 def run_script(order: RunOrder, watch: RunHandle) -> RunEnd:
-    """Run the program in a process group of its own; what it prints is part of the run's result."""
+    """Run the program in its own process group; its output is part of the run's result."""
     watch.stage("script")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
     with tempfile.TemporaryFile() as output:
@@ -91,14 +91,14 @@ def _wait(process: subprocess.Popen[bytes], watch: RunHandle) -> int:
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """Nothing that the script started outlives it."""
+    """Kill the script's process group, so that nothing it started outlives it."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
 def keep_output(work_dir: Path, run: str, text: str) -> None:
-    """Keep what a script, a report or a refresh said, for `sigc runs show`; what can't be kept is passed over."""
+    """Keep the output of a script, a report or a refresh for `sigc runs show`. A failed write is ignored."""
     folder = run_folder(work_dir, run)
     with contextlib.suppress(OSError):
         make_private(folder)

@@ -65,7 +65,7 @@ class Workspaces:
             self._store.free()
 
     def workspace(self, watch: RunHandle | None, strategy: str) -> Workspace:
-        """Return a workspace for a run of a strategy. watch: told of progress, and asked whether to go on."""
+        """Return a workspace for a run of a strategy. watch: receives the progress, and may stop the run."""
         told, services, last_s = [0, 0], self._services, 0.0
         counted = (m.BLOCKS, m.CACHE_MISSES) if self._store is not None else (m.BLOCKS,)
 
@@ -104,7 +104,7 @@ class Workspaces:
 
     @contextmanager
     def _engine(self, store: BlockStore, cost_ns: int) -> Iterator[Executor]:
-        """Threads of this process for small work, the daemon's cluster for the rest."""
+        """Yield an engine: threads of this process for small work, the daemon's cluster for the rest."""
         cluster = self._services.cluster
         large = self._config.cluster.type in ("address", "class") or is_large(cost_ns)
         if cluster is not None and self._store is not None and large:

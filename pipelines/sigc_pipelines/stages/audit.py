@@ -1,4 +1,4 @@
-"""Audit: the run's files brought up to date, the audit mirrored and anchored."""
+"""Audit: refresh the run's files, mirror and anchor the audit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sigc_pipelines.stages.run_context import RunContext
 
 
 def audit(context: RunContext, findings: list[Finding]) -> None:
-    """Renew the files of the book's runs, and publish the audit. What can't be written is a finding."""
+    """Refresh the files of the book's runs, and publish the audit. A failed write is a finding."""
     trading = context.trading
     if not context.is_dry and trading.has_files:
         refresh(context.ledger, context.book, trading.render)

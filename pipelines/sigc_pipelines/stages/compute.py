@@ -1,4 +1,4 @@
-"""Compute: the wanted weights of the as-of row, and whether that row is traded."""
+"""Compute: the wanted weights of the as-of row, and the decision if that row is traded."""
 
 from __future__ import annotations
 

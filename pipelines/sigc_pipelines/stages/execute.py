@@ -1,4 +1,4 @@
-"""Execute: orders sized, written down with all that they are judged by in one transaction, then sent.
+"""Execute: size the orders, write them down with all inputs of their checks in one transaction, then send them.
 
 That transaction is the instant at which a run *decides*. Before it, a run that dies is as if it had never been; after
 it, `sigc_pipelines.live.recover` brings it to its end.

@@ -1,4 +1,4 @@
-"""Everything that the stages of one run share: what was asked, the run as it was opened, and the means of trading."""
+"""Context that the stages of one run share: the request, the opened run, and the means of trading."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Validate: the target within its constraints, judged beside the data, the book and every limit."""
+"""Validate: bring the target within its constraints, and check it with the data and the book against every limit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sigc_pipelines.targets import TargetSnapshot
 
 @dataclass(frozen=True, slots=True, eq=False)
 class JudgedTargets:
-    """The weights to trade to, and the findings. told: prices of the last decision that were restated since."""
+    """The weights to trade to, and the findings. told: prices of the last decision that have been restated since."""
 
     decision: Decision
     told: restated_prices.Told

@@ -28,7 +28,7 @@ _SENSIBLE = 1e9  # figures from here on are no results
 
 
 def results(result: BacktestRun) -> str:
-    """The block `=== Backtest Results ===`, and one for the benchmark where there is one."""
+    """Return the block `=== Backtest Results ===`, and one for the benchmark if there is one."""
     m = result.metrics
     day = result.dates.astype("datetime64[D]")
     rows = [
@@ -84,7 +84,7 @@ def _benchmark(result: BacktestRun) -> str:
 
 
 def work(report: RunReport) -> str:
-    """One line on what was computed and what was found stored."""
+    """Return one line about blocks computed and found in the cache."""
     joined = sum(report.joined.values())
     parts = [f"{report.blocks_computed} blocks computed", f"{report.blocks_cached} cached"]
     if joined:
@@ -102,7 +102,7 @@ def replayed(replay: Replay) -> str:
 
 
 def steps(replay: Replay | None) -> tuple[tuple[str, str], ...]:
-    """The same as pairs of texts, for the report."""
+    """Return the same as pairs of texts, for the report."""
     if replay is None:
         return ()
     parts = [(f"+ {step.name}: {step.note}", percent(step.effect)) for step in replay.steps]
@@ -111,7 +111,9 @@ def steps(replay: Replay | None) -> tuple[tuple[str, str], ...]:
 
 
 def validated(result: Validated) -> str:
-    """The windows of a walk-forward or cross-validation, and what was left of the score out of sample."""
+    """Return the windows of a walk-forward or cross-validation, and the share of the score that remained out of
+    sample.
+    """
     m = result.metrics
     head = f"=== {result.method}: best {result.metric} in train, scored in test ==="
     rows = [("Train", "Test", "Train " + result.metric, "Test " + result.metric, "Test Return", "Parameters")]
@@ -137,7 +139,7 @@ def validated(result: Validated) -> str:
 
 
 def searched(search: Search, metric: str, most: int) -> str:
-    """The best trials of a search, best first."""
+    """Return the best trials of a search, best first."""
     ranked = sorted(search.scored, key=lambda s: -score(s.metrics, metric))
     rows = [("Parameters", metric, "Sharpe", "Return", "Drawdown", "Turnover")]
     rows += [
@@ -156,7 +158,7 @@ def searched(search: Search, metric: str, most: int) -> str:
 
 
 def percent(value: float) -> str:
-    """A fraction as percent, two decimals; `-` where it is not known. One beyond all sense in few digits.
+    """Return a fraction as percent, two decimals; `-` if unknown. Absurd values in few digits.
 
     >>> percent(0.12345), percent(1e65)
     ('12.35%', '1e+67%')
@@ -166,19 +168,19 @@ def percent(value: float) -> str:
 
 
 def number(value: float) -> str:
-    """A figure, two decimals; `-` where it is not known. One beyond all sense in few digits."""
+    """Return a number, two decimals; `-` if unknown. Absurd values in few digits."""
     form = ".2f" if abs(value) < _SENSIBLE else ".3g"
     return "-" if math.isnan(value) else f"{value:{form}}"
 
 
 def findings(found: Sequence[Diagnostic]) -> str:
-    """The block `=== Findings ===`: what was noticed of text, data and accounting."""
+    """Return the block `=== Findings ===`: findings about text, data and accounting."""
     rows = [f"{one.code}: {one.message}" + (f" ({one.hint})" if one.hint else "") for one in found]
     return "\n".join(["=== Findings ===", *rows])
 
 
 def as_data(result: BacktestRun, validated: Validated | None = None) -> dict[str, Any]:
-    """A backtest as plain data, without time stamps: same inputs, same bytes."""
+    """Return a backtest as plain data, without time stamps: same inputs, same bytes."""
     windows = None if validated is None else _windows(validated)
     m = dataclasses.asdict(result.metrics)
     return {
@@ -210,7 +212,7 @@ def _windows(validated: Validated) -> dict[str, Any]:
 
 
 def series(result: BacktestRun) -> dict[str, Any]:
-    """The daily series by name: date, return, gross, cost, turnover, equity, and the benchmark's return."""
+    """Return the daily series by name: date, return, gross, cost, turnover, equity, and the benchmark's return."""
     columns = {
         "date": [str(d) for d in result.dates.astype("datetime64[D]")],
         "return": result.returns.tolist(),
@@ -235,7 +237,7 @@ def bytes_text(count: int) -> str:
 
 
 def moment(seconds: float) -> str:
-    """A moment in the reader's time zone, with the zone."""
+    """Return a moment in the reader's time zone, with the zone."""
     return datetime.datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
 
 

@@ -1,4 +1,4 @@
-"""Any stage of a strategy's compilation as text: what `sigc explain FILE --stage` prints."""
+"""Any stage of a strategy's compilation as text, as `sigc explain FILE --stage` prints it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from sigc_pipelines.assembly.parts import Compiled
 
 
 def explain(compiled: Compiled, stage: str) -> str:
-    """The text of a stage that needs no data: parse, format, graph, lookback."""
+    """Return the text of a stage that needs no data: parse, format, graph, lookback."""
     match stage:
         case "parse":
             import pprint
@@ -28,7 +28,7 @@ def explain(compiled: Compiled, stage: str) -> str:
 
 
 def graph(roots: dict[str, Expr]) -> str:
-    """The DAG, a line a node, inputs before their consumers; roots at the end."""
+    """Return the DAG, a line a node, inputs before their consumers; roots at the end."""
     nodes = walk(roots.values())
     number = {n.shape: i for i, n in enumerate(nodes)}
     lines = [f"%{number[n.shape]} = {_node(n, number)}" for n in nodes]
