@@ -127,7 +127,7 @@ def _compute(code: str, name: str, last: date) -> dict[str, Any]:
     except (OSError, ValueError, subprocess.SubprocessError) as failure:
         said = getattr(failure, "stderr", "") or str(failure)
         why = str(said).strip().splitlines()[-1][:200]
-        raise SigcError(Diagnostic("E402", f"can't compute calendar '{name}': {why}", hint=hint)) from failure
+        raise SigcError(Diagnostic("E402", f"calendar '{name}' can't be computed: {why}", hint=hint)) from failure
     if "names" in content:
         raise SigcError(_unknown(name, content["names"]))
     return content

@@ -242,7 +242,8 @@ def _of_stage(stage: RunStage, message: str) -> tuple[str, str]:
     text = (first.message if _is_code(first.check) else finding(first)) + more
     if first.check.startswith(("E6", "E804", "E805")):
         return cases.BROKER, text
-    # From `sigc.calendar.sessions`: the calendar does not cover the session.
+    # From `sigc.calendar`: the calendar can't be computed, or does not cover the session. Its texts begin so, which
+    # `tests/why/test_calendar_link.py` holds them to: E402 is the code of other settings too.
     if first.check == "E402" and text.startswith("calendar "):
         return cases.CALENDAR, text
     if any(words in text for words in _NO_ROOM):
