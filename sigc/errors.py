@@ -18,10 +18,12 @@ _MOST_SHOWN = 200  # characters of a source line
 
 
 class Severity(StrEnum):
-    """The severity of a finding: only an error stops a run."""
+    """The severity of a finding: an error stops a run, a denial one order."""
 
-    ERROR = "error"
+    INFO = "info"
     WARNING = "warning"
+    DENIAL = "denial"
+    ERROR = "error"
 
 
 @dataclass(frozen=True, slots=True, order=True)

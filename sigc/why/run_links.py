@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sigc.store.ledger.records import Finding, Intent, IntentState, Outcome, RunStage, StageName, Weight
+from sigc.errors import Severity
+from sigc.store.ledger.records import Finding, Intent, IntentState, Outcome, RunStage, StageName
 from sigc.why import cases
 from sigc.why.cases import Link, LinkState, Stop
 from sigc.why.session_facts import RunFacts
@@ -156,7 +157,7 @@ def _why(one: RunFacts, intent: Intent) -> str:
 
 
 def _denials(one: RunFacts) -> list[Finding]:
-    return [f for stage in one.stages for f in stage.findings if f.weight is Weight.DENIAL]
+    return [f for stage in one.stages for f in stage.findings if f.severity is Severity.DENIAL]
 
 
 def _known(one: RunFacts, zone: str) -> list[Link]:
@@ -167,7 +168,7 @@ def _known(one: RunFacts, zone: str) -> list[Link]:
         found.append(Link(cases.COMPUTE, ok))
         found += [Link(cases.REBALANCE, ok)] if stages[StageName.COMPUTE].outcome == "done" else []
     if StageName.VALIDATE in stages:
-        told = [f for f in stages[StageName.VALIDATE].findings if f.weight is Weight.WARNING]
+        told = [f for f in stages[StageName.VALIDATE].findings if f.severity is Severity.WARNING]
         state = LinkState.WARNING if told else LinkState.OK
         more = f" and {len(told) - 1} more" if len(told) > 1 else ""
         found.append(Link(cases.CHECK, str(state), finding(told[0]) + more if told else ""))
@@ -232,7 +233,7 @@ def _undecided(one: RunFacts, look: str) -> Stop:
 
 def _of_stage(stage: RunStage, message: str) -> tuple[str, str]:
     """Return the link for a stage that failed, and the reason."""
-    errors = [f for f in stage.findings if f.weight is Weight.ERROR]
+    errors = [f for f in stage.findings if f.severity is Severity.ERROR]
     # A check that measured something says more than the error it caused.
     measured = [f for f in errors if not _is_code(f.check)] or errors
     if not measured:

@@ -14,11 +14,12 @@ import pytest
 from sigc.alerts.declare import EventRun, OrderCounts
 from sigc.alerts.urgency import Urgency
 from sigc.clock import HandClock
+from sigc.errors import Severity
 from sigc.store.audit.chain import AuditEvent
 from sigc.store.ledger import jobs, meta, orders, runs
 from sigc.store.ledger.jobs import OrderedRun
 from sigc.store.ledger.ledger import Ledger
-from sigc.store.ledger.records import Finding, Intent, Run, RunKey, RunStage, Side, StageName, Weight
+from sigc.store.ledger.records import Finding, Intent, Run, RunKey, RunStage, Side, StageName
 from sigc.store.outbox import alert_query as looking
 from sigc.store.outbox import deliveries
 from sigc.store.outbox import raise_alerts as raising
@@ -72,7 +73,7 @@ def test_what_is_known_of_a_run(ledger: Ledger) -> None:
         Intent(f"i{n}", "r1", KEY, n, "QABDEFG"[n], Side.BUY, Decimal(size), Decimal(price))
         for n, (size, price) in enumerate(sizes)
     ]
-    errors = (Finding("E600", Weight.ERROR, "refused"), Finding("fresh", Weight.WARNING, "a day old"))
+    errors = (Finding("E600", Severity.ERROR, "refused"), Finding("fresh", Severity.WARNING, "a day old"))
     with ledger.transaction("control") as tx:
         runs.open_run(tx, RUN, {})
         orders.plan(tx, intents)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sigc.config.settings import SafetySettings
-from sigc.store.ledger.records import Weight
+from sigc.errors import Severity
 from sigc_pipelines.checks.data import DataVerdict, Treatment, judge_data
 from sigc_pipelines.checks.view import DataView, SourceView
 
@@ -64,8 +64,8 @@ def test_policies(check: str, policy: str) -> None:
     others: dict[str, Any] = {"on_stale_data": "alert", "on_data_error": "alert", "on_missing_symbol": "alert"}
     verdict = judged(broken, **(others | {setting: policy}))
     assert check in checks(verdict)
-    weight = next(f.weight for f in verdict.findings if f.check == check)
-    assert weight is (Weight.ERROR if policy == "halt" else Weight.WARNING)
+    weight = next(f.severity for f in verdict.findings if f.check == check)
+    assert weight is (Severity.ERROR if policy == "halt" else Severity.WARNING)
     assert verdict.is_refused is (policy == "halt")
     assert verdict.use_cache is (policy == "use_cache")
     assert set(verdict.treatments.values()) == {Treatment.HOLD if policy == "hold" else Treatment.TRADE}
@@ -229,7 +229,7 @@ def test_a_bad_number_is_treated_by_policy(policy: str, treatment: Treatment, od
     verdict = judged(rows(**odd), wanted=("A3", "A50"), held=("A60",), on_anomaly=policy)
     (found,) = [f for f in verdict.findings if f.check == "unaccepted"]
     assert (found.message, found.assets) == (told, ("A3",))
-    assert found.weight is (Weight.ERROR if policy == "halt" else Weight.WARNING)
+    assert found.severity is (Severity.ERROR if policy == "halt" else Severity.WARNING)
     assert verdict.treatments == {"A3": treatment, "A50": Treatment.TRADE, "A60": Treatment.TRADE}
     assert verdict.odd == ({"A3"} if policy == "hold" else set())
     assert "missing" not in checks(verdict)  # there is a price, only none that is accepted

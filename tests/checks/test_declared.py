@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sigc.config.settings import SafetySettings
-from sigc.store.ledger.records import Weight
+from sigc.errors import Severity
 from sigc_pipelines.checks import declare, weights
 from sigc_pipelines.checks.declare import Breach, check, collected
 from sigc_pipelines.checks.view import WeightsView
@@ -64,4 +64,4 @@ def test_a_planted_check_judges(monkeypatch: pytest.MonkeyPatch) -> None:
     check()(planted)
     view = WeightsView(("A",), np.array([0.01]), np.array([0.0]))
     found = judge_weights(view, SafetySettings())
-    assert ("planted", Weight.ERROR) in [(f.check, f.weight) for f in found]
+    assert ("planted", Severity.ERROR) in [(f.check, f.severity) for f in found]

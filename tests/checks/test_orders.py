@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from sigc.config.settings import SafetySettings
+from sigc.errors import Severity
 from sigc.store.ledger.price_marks import Mark
-from sigc.store.ledger.records import Intent, IntentState, Weight
+from sigc.store.ledger.records import Intent, IntentState
 from sigc_pipelines.checks.exposure import Exposure
 from sigc_pipelines.checks.orders import CHECKS, SOUND, judge
 from tests.checks.orders import CUT_OFF, NOW, book, denied, fill, limits, order
@@ -142,7 +143,7 @@ def test_a_limit_may_be_met_and_not_exceeded(name: str) -> None:
     assert check not in denied(made(), one(0), **narrowed)
     assert check in denied(made(), one(+1), **narrowed)
     (found,) = [f for f in judge(one(+1), made(), limits(**narrowed), NOW, CUT_OFF) if f.check == check]
-    assert found.weight is Weight.DENIAL
+    assert found.severity is Severity.DENIAL
     assert found.assets == (one(0).asset,)
     assert (found.value, found.limit) == ABOVE[check]
 

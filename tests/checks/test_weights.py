@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sigc.config.settings import SafetySettings
-from sigc.store.ledger.records import Finding, Weight
+from sigc.errors import Severity
+from sigc.store.ledger.records import Finding
 from sigc_pipelines.checks.view import WeightsView
 from sigc_pipelines.checks.weights import CHECKS, judge_weights
 
@@ -49,7 +50,7 @@ def test_a_limit_may_be_met_and_not_exceeded(
     assert found(view(target, sectors=sectors), **{setting: limit}) == ()
     (finding,) = found(view(scaled(target, 1 + UNIT), sectors=sectors), **{setting: limit})
     assert finding.check == check
-    assert finding.weight is Weight.ERROR
+    assert finding.severity is Severity.ERROR
     assert finding.assets == assets
     assert finding.value == pytest.approx(limit * (1 + UNIT), rel=1e-12)
     assert finding.limit == limit

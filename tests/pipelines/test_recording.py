@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sigc.errors import Severity
 from sigc.panel import Floats
-from sigc.store.ledger.records import RunKind, Weight
+from sigc.store.ledger.records import RunKind
 from sigc_pipelines.prices.closes import Closes
 from sigc_pipelines.records.artifacts import folder_of
 from sigc_pipelines.records.signal_record import QUANTILE_SHARES, read_signals, spread, write_realised, write_signals
@@ -93,7 +94,7 @@ def test_a_run_goes_on_though_nothing_can_be_recorded(traded: Floor) -> None:
     ended = traded.day("2016-03-01", "blocked", kind=RunKind.DRY)
     assert ended.run.outcome == "done"
     (finding,) = [f for stage in ended.stages for f in stage.findings if f.check == "record"]
-    assert finding.weight is Weight.WARNING
+    assert finding.severity is Severity.WARNING
 
 
 def test_a_session_that_was_left_out_is_no_part_of_what_followed(traded: Floor) -> None:

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from sigc.errors import SigcError
+from sigc.errors import Severity, SigcError
 from sigc.store.audit.anchor import Anchored, anchor, anchors_file, read_anchors
 from sigc.store.audit.chain import digest_of
 from sigc.store.audit.sign import checker, signer
 from sigc.store.audit.verify import verify
-from sigc.store.ledger.records import Weight
 from tests.needs import program
 from tests.store.chains import START, reading, write
 from tests.store.test_verify import make_key
@@ -78,7 +77,7 @@ def test_a_line_that_is_none_is_told_and_nothing_is_written(tmp_path: Path, line
     assert told.value.diagnostics[0].code == "E811"
     assert "line 2" in str(told.value)
     (finding,) = anchored(ledger, file, 24).findings
-    assert finding.weight is Weight.ERROR
+    assert finding.severity is Severity.ERROR
     assert file.read_bytes().endswith(line)
 
 
@@ -88,7 +87,7 @@ def test_a_file_that_can_not_be_written_is_a_finding(tmp_path: Path) -> None:
     for file in (tmp_path / "plain" / "anchors.jsonl", tmp_path):
         done = anchored(ledger, file, 0)
         assert done.anchor is None
-        assert [(f.check, f.weight) for f in done.findings] == [("anchor", Weight.ERROR)]
+        assert [(f.check, f.severity) for f in done.findings] == [("anchor", Severity.ERROR)]
         assert str(file) in done.findings[0].message
 
 

@@ -39,6 +39,7 @@ from pathlib import Path
 import numpy as np
 
 from sigc.clock import HandClock
+from sigc.errors import Severity
 from sigc.store.ledger import books, jobs, orders, price_marks, runs
 from sigc.store.ledger.jobs import OrderedRun
 from sigc.store.ledger.ledger import Ledger, Transaction
@@ -59,7 +60,6 @@ from sigc.store.ledger.records import (
     RunStage,
     Side,
     StageName,
-    Weight,
 )
 from sigc_pipelines.records.artifacts import write_weights
 
@@ -126,7 +126,7 @@ def _last(tx: Transaction) -> None:
     run = _open(tx, LAST, RunKind.TRADE, "2024-01-12", "2024-01-11")
     buy = _intent(run, 0, "AAA", Side.BUY, "150", "101.5")
     sell = replace(_intent(run, 1, "BBB", Side.SELL, "20", "50"), order_type=OrderType.LIMIT, limit=D("50.25"))
-    few = Finding("data.missing", Weight.WARNING, "2 prices are missing", ("CCC",), 2.0, 1.0)
+    few = Finding("data.missing", Severity.WARNING, "2 prices are missing", ("CCC",), 2.0, 1.0)
     runs.add_stage(tx, run, RunStage(run.id, StageName.LOAD, run.started, 0.125, "done"))
     runs.add_stage(
         tx, run, RunStage(run.id, StageName.VALIDATE, run.started + timedelta(seconds=1), 0.5, "done", (few,))

@@ -13,9 +13,9 @@ import pytest
 
 from sigc.actions import Action, ActionKind
 from sigc.config.settings import Config, SafetySettings
-from sigc.errors import SigcError
+from sigc.errors import Severity, SigcError
 from sigc.store.ledger.books import Book
-from sigc.store.ledger.records import BookKey, Finding, Side, Weight
+from sigc.store.ledger.records import BookKey, Finding, Side
 from sigc_pipelines.checks.exposure import Bound
 from sigc_pipelines.checks.view import SourceView
 from sigc_pipelines.live.decision import Basis, Decision, Known, basis, bounds, decide, finite, off_limits, within_size
@@ -87,7 +87,7 @@ def test_a_book_that_is_worth_nothing_and_holds_nothing_can_not_trade() -> None:
             basis(sight([0.0] * 4), standing("0", held), "nav")
 
 
-LAST = np.array([0.11, 0.12, 0.13, 0.14]), Finding("cache", Weight.WARNING, "the last target")
+LAST = np.array([0.11, 0.12, 0.13, 0.14]), Finding("cache", Severity.WARNING, "the last target")
 
 
 def decided(
@@ -98,7 +98,7 @@ def decided(
 
 
 def told(made: Decision) -> list[tuple[str, str]]:
-    return [(f.check, str(f.weight)) for f in made.findings]
+    return [(f.check, str(f.severity)) for f in made.findings]
 
 
 def test_what_constraints_leave_is_the_target_and_nothing_is_kept() -> None:
@@ -227,7 +227,7 @@ def test_limits_that_nothing_is_known_to_judge_by(
 def test_a_limit_that_is_off_is_told() -> None:
     made = decide(sight([0.1] * 4), standing("2500"), DAY, Config(), Known(), (), lambda: LAST)
     assert made.off == ("max_adv_pct",)
-    assert Finding("off", Weight.INFO, "max_adv_pct is off: the strategy loads no source 'volume'") in made.findings
+    assert Finding("off", Severity.INFO, "max_adv_pct is off: the strategy loads no source 'volume'") in made.findings
     assert decide(sight([0.1] * 4, sources=(_source(name="volume"),)), standing("2500"), DAY, Config(), Known(), (), lambda: LAST).off == ()  # fmt: skip
 
 
@@ -284,7 +284,9 @@ def test_reductions_are_cut_to_the_size_of_an_order(limits: dict[str, float], le
     safety = SafetySettings.model_validate(MOST | limits)
     made, said = within_size(orders, of, {"A": D(100), "B": D(0)}, safety, D(1))
     assert made == (replace(orders[0], quantity=D(left)), orders[1])
-    assert [(f.check, f.weight, f.assets) for f in said] == ([] if left == 90 else [("cut", Weight.WARNING, ("A",))])
+    assert [(f.check, f.severity, f.assets) for f in said] == (
+        [] if left == 90 else [("cut", Severity.WARNING, ("A",))]
+    )
     assert within_size(orders, of, {}, safety, D(1)) == (orders, ())  # what adds is never cut
 
 

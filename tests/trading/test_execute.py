@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sigc.errors import SigcError
+from sigc.errors import Severity, SigcError
 from sigc.store.ledger import control
-from sigc.store.ledger.records import IntentState, Outcome, Weight
+from sigc.store.ledger.records import IntentState, Outcome
 from sigc_pipelines.brokers.faulty import Fault, Faults
 from sigc_pipelines.brokers.protocol import OrderRequest, OrderStatus
 from sigc_pipelines.live.broker_diff import differences
@@ -158,8 +158,8 @@ def unresolved(floor: Floor) -> None:
         (alert,) = desk.audit("alert")
         assert alert["payload"]["severity"] == "critical"
         assert alert["payload"]["assets"] == ["A", "B", "C"]
-        told = [(f.weight, f.message, f.assets) for s in ended.stages for f in s.findings if f.check == "unresolved"]
-        assert told == [(Weight.ERROR, "3 order(s) without a known outcome at the cut-off", ("A", "B", "C"))]
+        told = [(f.severity, f.message, f.assets) for s in ended.stages for f in s.findings if f.check == "unresolved"]
+        assert told == [(Severity.ERROR, "3 order(s) without a known outcome at the cut-off", ("A", "B", "C"))]
         with desk.trading.ledger.reading() as connection:
             held = control.holds(connection, control.HALTED, "scripted")
         assert held is not None

@@ -9,9 +9,10 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from sigc.errors import Severity
 from sigc.panel import Floats
 from sigc.store.ledger import books, control
-from sigc.store.ledger.records import BookKey, Outcome, Weight
+from sigc.store.ledger.records import BookKey, Outcome
 from sigc_pipelines.compute import Loaded
 from sigc_pipelines.live.trading import Ended, TargetFeed
 from sigc_pipelines.prices.closes import Closes
@@ -193,7 +194,7 @@ def test_data_are_asked_for_once_they_were_shown() -> None:
 def test_what_is_told_of_it() -> None:
     assert told_of(()) == ()
     (finding,) = told_of((RestatedAsset("A", THREE[1], 0.25), RestatedAsset("B", THREE[0], 1 / 3)))
-    assert (finding.check, finding.weight, finding.assets) == ("restated", Weight.WARNING, ("A", "B"))
+    assert (finding.check, finding.severity, finding.assets) == ("restated", Severity.WARNING, ("A", "B"))
     assert finding.message.startswith(
         "old prices were restated by a constant ratio: A (2024-01-03 and before x 0.25), B (2024-01-02 and before x 0.3333)"
     )

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sigc.errors import SigcError
+from sigc.errors import Severity, SigcError
 from sigc.store.ledger import books, control, price_marks, runs
 from sigc.store.ledger.price_marks import Mark
-from sigc.store.ledger.records import BookKey, Outcome, RunKind, Side, StageName, Weight
+from sigc.store.ledger.records import BookKey, Outcome, RunKind, Side, StageName
 from sigc_pipelines.brokers.faulty import Faults
 from sigc_pipelines.brokers.protocol import OrderRequest
 from sigc_pipelines.live import run as run_module
@@ -256,7 +256,7 @@ def test_a_stage_that_left_an_order_in_doubt_has_failed(floor: Floor) -> None:
             (StageName.AUDIT, "done"),
         ]
         # Warnings fail none.
-        assert {f.weight for f in stage(ended, StageName.LOAD).findings} == {Weight.WARNING}
+        assert {f.weight for f in stage(ended, StageName.LOAD).findings} == {Severity.WARNING}
         assert stage(ended, StageName.LOAD).outcome == "done"
 
 
@@ -295,7 +295,7 @@ def test_a_refused_run_leaves_its_target(tmp_path: Path) -> None:
     with scene(floor, D2) as desk:
         ended = desk.run("one")
         assert ended.run.outcome is Outcome.REFUSED
-        assert {f.weight for f in stage(ended, StageName.VALIDATE).findings} >= {Weight.ERROR, Weight.WARNING}
+        assert {f.weight for f in stage(ended, StageName.VALIDATE).findings} >= {Severity.ERROR, Severity.WARNING}
         assert read_weights(floor.work_dir, "one") == {"A": {"wanted": 0.1, "target": 0.1, "held": 0.0}}
 
 
@@ -337,7 +337,7 @@ def test_a_run_that_has_nothing_to_trade_tells_that_data_are_old(tmp_path: Path)
         ended = desk.run("two", is_scheduled=True)
         assert ended.run.outcome is Outcome.UNCHANGED
         told = [(f.check, f.weight, f.message) for f in stage(ended, StageName.COMPUTE).findings]
-        assert told == [("fresh", Weight.WARNING, f"the newest row is of {D1}")]
+        assert told == [("fresh", Severity.WARNING, f"the newest row is of {D1}")]
         ended = desk.run("by hand")
         assert stage(ended, StageName.COMPUTE).findings == ()
         assert "fresh" in {f.check for f in stage(ended, StageName.VALIDATE).findings}

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from sigc.clock import HandClock
+from sigc.errors import Severity
 from sigc.store.ledger import control
-from sigc.store.ledger.records import IntentState, Outcome, RunKind, Weight
+from sigc.store.ledger.records import IntentState, Outcome, RunKind
 from sigc_pipelines.brokers.faulty import Fault, Faults
 from sigc_pipelines.brokers.protocol import (
     Account,
@@ -191,7 +192,7 @@ def test_nothing_is_slept_for_beyond_the_cut_off(tmp_path: Path) -> None:
         assert desk.clock.now() == ended.run.cut_off
         assert desk.broker.submits == 2
         (found,) = [f for s in ended.stages for f in s.findings if f.check == "cut_off"]
-        assert (found.weight, found.assets) == (Weight.WARNING, ("A",))
+        assert (found.severity, found.assets) == (Severity.WARNING, ("A",))
         assert found.message == "the cut-off passed before this order was sent"
 
 
@@ -206,7 +207,7 @@ def test_a_stop_is_noticed_within_a_second(tmp_path: Path) -> None:
         assert [i.state for i in ended.orders] == [S.ACKNOWLEDGED] + [S.CANCELLED] * 3
         assert clock.passed() == 101.25
         (found,) = [f for s in ended.stages for f in s.findings if f.check == "cancelled"]
-        assert (found.weight, found.assets) == (Weight.WARNING, ("A",))
+        assert (found.severity, found.assets) == (Severity.WARNING, ("A",))
         assert found.message == "the run was cancelled before this order was sent"
 
 

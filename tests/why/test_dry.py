@@ -12,9 +12,10 @@ import pytest
 
 from sigc.daemon.configured.configured import configured
 from sigc.daemon.configured.due_sessions import plan_of, session_wanted
+from sigc.errors import Severity
 from sigc.store.ledger import jobs, runs
 from sigc.store.ledger.jobs import OrderedRun
-from sigc.store.ledger.records import Outcome, RunKey, RunKind, Weight
+from sigc.store.ledger.records import Outcome, RunKey, RunKind
 from sigc.why.text import asset_lines, lines
 from sigc_cli.local_schedule import LocalSchedule, history, listed
 from sigc_pipelines.assembly.parts import Choices, configuration
@@ -122,7 +123,7 @@ def told(desk: Scene, id: str) -> tuple[str, list[str]]:
     """The message of a dry run, and its warnings about the broker."""
     ended = desk.run(id, kind=RunKind.DRY)
     warned = [f for stage in ended.stages for f in stage.findings if f.check in ("E601", "E602")]
-    assert all(f.weight is Weight.WARNING for f in warned)
+    assert all(f.severity is Severity.WARNING for f in warned)
     return ended.run.message, [f.message for f in warned]
 
 

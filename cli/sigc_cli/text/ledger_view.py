@@ -10,13 +10,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sigc.errors import SigcError
+from sigc.errors import Severity, SigcError
 from sigc.rpc.messages.status import unfilled
 from sigc.store.history.history import PastRun
 from sigc.store.ledger import books as store_books
 from sigc.store.ledger import jobs, price_marks
 from sigc.store.ledger import runs as store_runs
-from sigc.store.ledger.records import ZERO, Finding, Intent, Nav, Position, Run, Weight
+from sigc.store.ledger.records import ZERO, Finding, Intent, Nav, Position, Run
 from sigc.why.words import named, when
 from sigc_pipelines.records.artifacts import RunArtifacts, plain
 from sigc_pipelines.text.table import table
@@ -73,7 +73,7 @@ def account(found: RunArtifacts, zone: str = "UTC") -> str:
     ]
     for stage in found.stages:
         lines.append(f"  {stage.name:<9} {stage.outcome:<8} {1000 * stage.seconds:8.1f} ms")
-        lines += [f"    {f.weight}: {told(f)}" for f in stage.findings if f.weight is not Weight.INFO]
+        lines += [f"    {f.severity}: {told(f)}" for f in stage.findings if f.severity is not Severity.INFO]
     lines += [f"  {name}: {digest}" for name, digest in sorted(run.digests.items())]
     if found.intents:
         lines += ["", orders(found.intents)]

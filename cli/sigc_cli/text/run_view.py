@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from sigc.errors import Severity
 from sigc.rpc.messages.status import unfilled
-from sigc.store.ledger.records import ZERO, Outcome, Weight
+from sigc.store.ledger.records import ZERO, Outcome
 from sigc_dashboard.reports.run_report import RunView, Table
 from sigc_dashboard.reports.run_report import render as draw
 from sigc_pipelines.records.artifacts import RunArtifacts
@@ -34,7 +35,7 @@ def view(account: RunArtifacts) -> RunView:
             (f"{stage.name}: {f.check}", f.message)
             for stage in account.stages
             for f in stage.findings
-            if f.weight is not Weight.INFO
+            if f.severity is not Severity.INFO
         ),
         tiles=(
             ("Assets wanted", str(sum(1 for w in account.weights.values() if w["wanted"]))),

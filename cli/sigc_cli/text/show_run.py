@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sigc.store.ledger.records import Finding, Intent, RunKind, Weight
+from sigc.errors import Severity
+from sigc.store.ledger.records import Finding, Intent, RunKind
 from sigc_cli.text.ledger_view import told
 from sigc_pipelines.live.trading import Ended
 from sigc_pipelines.text import results_text as show
@@ -23,7 +24,7 @@ def text(ended: Ended) -> str:
     ]
     for stage in ended.stages:
         lines.append(f"  {stage.name:<9} {stage.outcome:<8} {1000 * stage.seconds:8.1f} ms")
-        lines += [f"    {f.weight}: {told(f)}" for f in stage.findings if _is_shown(f)]
+        lines += [f"    {f.severity}: {told(f)}" for f in stage.findings if _is_shown(f)]
     if ended.orders:
         lines += ["", orders(ended.orders)]
     return "\n".join(lines)
@@ -31,7 +32,7 @@ def text(ended: Ended) -> str:
 
 def _is_shown(finding: Finding) -> bool:
     """Return True for findings that are shown: warnings, errors, and limits that are off."""
-    return finding.weight is not Weight.INFO or finding.check == "off"
+    return finding.severity is not Severity.INFO or finding.check == "off"
 
 
 def orders(found: tuple[Intent, ...], most: int = _MOST) -> str:
@@ -68,7 +69,13 @@ def as_data(ended: Ended) -> dict[str, Any]:
         "weights": held(ended),
         "seconds": {str(s.name): s.seconds for s in ended.stages},
         "findings": [
-            {"stage": str(s.name), "check": f.check, "weight": str(f.weight), "message": f.message, "assets": f.assets}
+            {
+                "stage": str(s.name),
+                "check": f.check,
+                "weight": str(f.severity),
+                "message": f.message,
+                "assets": f.assets,
+            }
             for s in ended.stages
             for f in s.findings
         ],

@@ -28,7 +28,7 @@ from sigc.panel import Floats, Panel
 from sigc.plan.strategy import Backtest, Portfolio
 from sigc.store.ledger import action_rows, books, orders, runs
 from sigc.store.ledger.ledger import Ledger
-from sigc.store.ledger.records import BookKey, Outcome, RunKind, Weight
+from sigc.store.ledger.records import BookKey, Outcome, RunKind
 from sigc_pipelines.backtest.backtest import Accounts, BacktestRun
 from sigc_pipelines.backtest.causes import Cause, ReplayRows, ReplayTrades, decided, steps
 from sigc_pipelines.backtest.measuring import measured
@@ -148,7 +148,7 @@ def _not_done(ended: tuple[Ended, ...]) -> tuple[Diagnostic, ...]:
         if outcome in (Outcome.PARTIAL, Outcome.NOTHING_TRADED):
             reasons.setdefault(f"ended as {outcome}", []).append(said)
         elif not outcome.is_success:
-            check = next((f.check for s in one.stages for f in s.findings if f.weight is Weight.ERROR), outcome)
+            check = next((f.check for s in one.stages for f in s.findings if f.severity is Severity.ERROR), outcome)
             reasons.setdefault(f"were not done by '{check}'", []).append(said)
     return tuple(
         Diagnostic("W002", f"{len(found)} runs {what}, first {found[0]}", severity=Severity.WARNING)

@@ -28,8 +28,9 @@ from numpy.typing import NDArray
 
 from sigc.config.settings import SafetySettings
 from sigc.data.anomalies import split_like
+from sigc.errors import Severity
 from sigc.panel import Floats
-from sigc.store.ledger.records import Finding, Weight
+from sigc.store.ledger.records import Finding
 from sigc_pipelines.checks.declare import Breach, UnevaluableError, check, collected, findings, listed
 from sigc_pipelines.checks.view import FEW_ASSETS, DataView, SourceView
 
@@ -63,7 +64,7 @@ class DataVerdict:
     @property
     def is_refused(self) -> bool:
         """True if nothing may be traded on these data."""
-        return any(f.weight is Weight.ERROR for f in self.findings)
+        return any(f.severity is Severity.ERROR for f in self.findings)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -240,8 +241,8 @@ def missing(seen: RelevantData, limits: SafetySettings) -> Breach | None:  # noq
 
 
 def _weighed(group: str, seen: RelevantData, limits: SafetySettings, policy: str) -> tuple[Finding, ...]:
-    weight = Weight.ERROR if policy == "halt" else Weight.WARNING
-    return findings(collected(__name__, group), seen, limits, weight)
+    severity = Severity.ERROR if policy == "halt" else Severity.WARNING
+    return findings(collected(__name__, group), seen, limits, severity)
 
 
 def _day(text: str) -> date:
@@ -365,7 +366,7 @@ def _off(view: DataView, limits: SafetySettings) -> tuple[Finding, ...]:
     if not names:
         return ()
     text = f"{' and '.join(names)} are off: there are {few} assets, and {FEW_ASSETS} are needed"
-    return (Finding("off", Weight.INFO, text),)
+    return (Finding("off", Severity.INFO, text),)
 
 
 def _volumes(view: DataView, priced: Where, most: float) -> list[tuple[int, float]]:

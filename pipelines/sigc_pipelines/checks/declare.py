@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from sigc.config.settings import SafetySettings
-from sigc.store.ledger.records import Finding, Weight
+from sigc.errors import Severity
+from sigc.store.ledger.records import Finding
 
 Seen = TypeVar("Seen")
 
@@ -80,17 +81,17 @@ def findings(
     checks: Iterable[Check[Seen]],
     seen: Seen,
     limits: SafetySettings,
-    weight: Weight,
+    severity: Severity,
     assets: tuple[str, ...] = (),
 ) -> tuple[Finding, ...]:
-    """Run the checks in order and return their findings, each of `weight`. assets: of a finding that names none."""
+    """Run the checks in order and return their findings, each of `severity`. assets: of a finding that names none."""
     found = []
     for each in checks:
         breach = _measured(each, seen, limits)
         if breach is not None:
             about = breach.assets or assets
             value, limit = _finite(breach.value), _finite(breach.limit)
-            found.append(Finding(each.name, weight, breach.message, about, value, limit))
+            found.append(Finding(each.name, severity, breach.message, about, value, limit))
     return tuple(found)
 
 

@@ -18,7 +18,8 @@ from datetime import datetime
 from decimal import Decimal, localcontext
 
 from sigc.config.settings import SafetySettings
-from sigc.store.ledger.records import ZERO, Finding, Intent, Side, Weight
+from sigc.errors import Severity
+from sigc.store.ledger.records import ZERO, Finding, Intent, Side
 from sigc_pipelines.checks.case import Case, beyond, exact, unless_way_out
 from sigc_pipelines.checks.declare import Breach, UnevaluableError, check, collected, findings, listed
 from sigc_pipelines.checks.exposure import EXACT, Exposure, MoneyRange, worst_price
@@ -33,7 +34,7 @@ def judge(
     """Return every finding against sending `order` now, with value and limit; empty: it may be sent."""
     assets = (order.asset,)
     with localcontext(EXACT):
-        broken = findings(SOUND, order, limits, Weight.DENIAL, assets)
+        broken = findings(SOUND, order, limits, Severity.DENIAL, assets)
         if broken:
             return broken  # with an invalid quantity or price nothing else can be measured
         # A planned order is counted in the exposure already: measure without it, then with all it may still fill.
@@ -41,7 +42,7 @@ def judge(
         without = at.line(order.asset).open(order.side, -counted)
         with_it = without.open(order.side, order.quantity - order.filled)
         case = Case(order, at, now, cut_off, counted, without, with_it)
-        return findings(CHECKS, case, limits, Weight.DENIAL, assets)
+        return findings(CHECKS, case, limits, Severity.DENIAL, assets)
 
 
 @check(group=FORM)

@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sigc.config.settings import SafetySettings
+from sigc.errors import Severity
 from sigc.panel import Floats
-from sigc.store.ledger.records import Finding, Weight
+from sigc.store.ledger.records import Finding
 from sigc_pipelines.checks.declare import Breach, UnevaluableError, check, collected, findings, listed
 from sigc_pipelines.checks.view import WeightsView
 
@@ -30,7 +31,7 @@ TOLERANCE = 1e-9
 
 def judge_weights(view: WeightsView, limits: SafetySettings) -> tuple[Finding, ...]:
     """Return every limit that the wanted weights exceed; with any, nothing may be traded."""
-    return findings(collected(__name__), view, limits, Weight.ERROR)
+    return findings(collected(__name__), view, limits, Severity.ERROR)
 
 
 @check()

@@ -15,11 +15,11 @@ from datetime import timedelta
 from decimal import Decimal
 
 from sigc.clock import Clock
-from sigc.errors import Diagnostic
+from sigc.errors import Diagnostic, Severity
 from sigc.store.audit.chain import canonical
 from sigc.store.ledger import books, control, orders, runs
 from sigc.store.ledger.ledger import Ledger
-from sigc.store.ledger.records import WORKING, ZERO, Finding, Intent, IntentState, RunKey, Weight
+from sigc.store.ledger.records import WORKING, ZERO, Finding, Intent, IntentState, RunKey
 from sigc_pipelines.brokers.protocol import Broker, UnreachableError, simulation
 from sigc_pipelines.live.apply_fills import LISTED_BEFORE, settle
 from sigc_pipelines.live.sizing import PREFIX
@@ -160,7 +160,7 @@ def glance(ledger: Ledger, broker: Broker, key: RunKey) -> tuple[Finding, ...]:
         unbooked = _unbooked(ledger, broker) if found else frozenset()
     except UnreachableError as silent:
         text = f"the broker does not say what it holds, so a trade would fail: {silent}"
-        return (Finding("E601", Weight.WARNING, text),)
+        return (Finding("E601", Severity.WARNING, text),)
     with ledger.reading() as connection:
         known = control.get(connection, ACCEPTED, "")
         is_open = bool(orders.in_flight(connection)) or not all(
@@ -169,7 +169,7 @@ def glance(ledger: Ledger, broker: Broker, key: RunKey) -> tuple[Finding, ...]:
     if known is not None and known.value == _digest(found):
         return ()
     left = [d for d in found if d.asset not in unbooked and not (d.asset == CASH and is_open)]
-    return (Finding("E602", Weight.WARNING, f"{_text(left)}, so a trade would fail (E602)"),) if left else ()
+    return (Finding("E602", Severity.WARNING, f"{_text(left)}, so a trade would fail (E602)"),) if left else ()
 
 
 def _unbooked(ledger: Ledger, broker: Broker) -> frozenset[str]:

@@ -18,9 +18,9 @@ import numpy as np
 
 from sigc.actions import Action, ActionKind
 from sigc.config.settings import Config, SafetySettings
-from sigc.errors import Diagnostic, SigcError
+from sigc.errors import Diagnostic, Severity, SigcError
 from sigc.panel import Floats
-from sigc.store.ledger.records import ZERO, Finding, Weight
+from sigc.store.ledger.records import ZERO, Finding
 from sigc_pipelines.checks.data import DataVerdict, Treatment, judge_data
 from sigc_pipelines.checks.exposure import Bound
 from sigc_pipelines.checks.view import DataView, SourceView, WeightsView
@@ -117,7 +117,7 @@ def decide(
     # The order matters: a ruined book reduces whatever the data say; pending changes are traded alone.
     if base.is_ruined:
         target = _reduced(sight, base.held)
-        found.append(Finding("worth", Weight.WARNING, f"the book is worth {now.worth}: it only reduces"))
+        found.append(Finding("worth", Severity.WARNING, f"the book is worth {now.worth}: it only reduces"))
     elif known.ready:
         target = waiting.made_up(known.ready, sight, base.held)
         kept |= set(names) - known.ready.keys()
@@ -131,7 +131,7 @@ def decide(
     target = _untouched(names, target, base.held, {r.asset for r in known.restated}, kept)
     found += told_of(known.restated)
     off = off_limits(limits, {s.name for s in sight.sources})
-    found += [Finding("off", Weight.INFO, why_off(name)) for name in off]
+    found += [Finding("off", Severity.INFO, why_off(name)) for name in off]
     found += judge_weights(WeightsView(names, target, base.held, sight.sectors, known.turnovers), limits)
     return Decision(base, target, frozenset(kept), verdict.odd, off, tuple(found))
 
@@ -248,7 +248,7 @@ def within_size(
     if not small:
         return made, ()
     text = f"{len(small)} reductions are larger than an order may be, and are cut: the rest is left for later runs"
-    return made, (Finding("cut", Weight.WARNING, text, tuple(small)),)
+    return made, (Finding("cut", Severity.WARNING, text, tuple(small)),)
 
 
 def _most(order: Order, bound: Bound, limits: SafetySettings) -> Decimal | None:

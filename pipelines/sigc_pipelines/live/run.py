@@ -18,10 +18,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from sigc.errors import Diagnostic, SigcError
+from sigc.errors import Diagnostic, Severity, SigcError
 from sigc.store.ledger import runs
 from sigc.store.ledger.control import accepted_by_hand
-from sigc.store.ledger.records import Finding, Outcome, Run, RunStage, StageName, Weight
+from sigc.store.ledger.records import Finding, Outcome, Run, RunStage, StageName
 from sigc_pipelines.live.open_run import open_run
 from sigc_pipelines.live.publish import publish
 from sigc_pipelines.live.session import moment
@@ -124,11 +124,11 @@ def _stage(context: RunContext, reached: _Reached, name: StageName, deadline_s: 
     outcome = "failed"
     try:
         yield findings
-        outcome = "failed" if any(f.weight is Weight.ERROR for f in findings) else "done"
+        outcome = "failed" if any(f.severity is Severity.ERROR for f in findings) else "done"
         if deadline_s and time.perf_counter() - begun > deadline_s:
             outcome = "late"
     except SigcError as error:
-        said = tuple(Finding(d.code, Weight.ERROR, d.message) for d in error.diagnostics)
+        said = tuple(Finding(d.code, Severity.ERROR, d.message) for d in error.diagnostics)
         findings += [f for f in said if f.message not in {g.message for g in findings}]
         raise
     finally:

@@ -25,10 +25,11 @@ from datetime import datetime, timedelta
 
 from sigc.clock import Clock
 from sigc.config.settings import ExecutionSettings
+from sigc.errors import Severity
 from sigc.failpoint import failpoint
 from sigc.store.ledger import control, orders, runs
 from sigc.store.ledger.ledger import Ledger, Transaction
-from sigc.store.ledger.records import UNRESOLVED, WORKING, Finding, Intent, IntentState, Run, Weight
+from sigc.store.ledger.records import UNRESOLVED, WORKING, Finding, Intent, IntentState, Run
 from sigc_pipelines.brokers.protocol import (
     Broker,
     BrokerOrder,
@@ -193,7 +194,7 @@ class Execution:
             for intent in planned:
                 orders.moved(tx, intent, to, why)
         assets = tuple(sorted({i.asset for i in planned}))
-        self._findings.append(Finding("cut_off" if is_over else "cancelled", Weight.WARNING, why, assets))
+        self._findings.append(Finding("cut_off" if is_over else "cancelled", Severity.WARNING, why, assets))
 
     def _send(self, intent: Intent) -> None:
         # Invariant: the mark (state SENDING) is durable before the request leaves; `submit` is called once per mark.
@@ -205,7 +206,7 @@ class Execution:
         except RejectedError as no:
             failpoint("post:after")
             self._record("acknowledge", intent, IntentState.REJECTED, str(no))
-            self._findings.append(Finding("rejected", Weight.WARNING, f"the broker refused: {no}", (intent.asset,)))
+            self._findings.append(Finding("rejected", Severity.WARNING, f"the broker refused: {no}", (intent.asset,)))
         except NotSentError as later:  # known not to be in the book: safe to plan again under the same id
             failpoint("post:after")
             wait = min(_LONGEST_WAIT_S, max(0.001, later.retry_after_s))
@@ -310,7 +311,7 @@ class Execution:
             if held is None or held.value == UNRESOLVED_HALT:
                 control.put(tx, control.HALTED, strategy, UNRESOLVED_HALT, "sigc", why)
             tx.audit(runs.event("alert", self._run, {"severity": "critical", "message": why, "assets": assets}))
-        self._findings.append(Finding("unresolved", Weight.ERROR, why, assets))
+        self._findings.append(Finding("unresolved", Severity.ERROR, why, assets))
 
     def _await_fills(self) -> None:
         """Apply fills until no order works or the time is up. A simulation fills at its marks only: no wait."""
@@ -323,7 +324,7 @@ class Execution:
             except UnreachableError as silent:
                 if self._desk.clock.now() >= until:
                     message = f"the broker did not say what was filled: {silent}"
-                    self._findings.append(Finding("broker", Weight.WARNING, message))
+                    self._findings.append(Finding("broker", Severity.WARNING, message))
             now = self._desk.clock.now()
             if now >= until or self._stop.is_set() or not any(i.state in WORKING for i in self._intents()):
                 return

@@ -13,8 +13,9 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
+from sigc.errors import Severity
 from sigc.panel import Floats
-from sigc.store.ledger.records import Finding, Weight
+from sigc.store.ledger.records import Finding
 from sigc_pipelines.targets import TargetSnapshot
 
 
@@ -45,4 +46,4 @@ def undecided(sight: TargetSnapshot) -> tuple[Finding, ...]:
     if not priced.any() or not np.isnan(sight.wanted[priced]).all():
         return ()
     text = f"no weight is defined on the row of {sight.as_of}: nothing is decided, and the book is kept"
-    return (Finding("undefined", Weight.ERROR, text),)
+    return (Finding("undefined", Severity.ERROR, text),)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sigc.errors import Diagnostic, SigcError
-from sigc.store.ledger.records import Finding, Weight
+from sigc.errors import Diagnostic, Severity, SigcError
+from sigc.store.ledger.records import Finding
 from sigc_pipelines.compute import Loaded
 
 _HINT = "name the column or source that holds them: traded=close; research and --dry-run go without"
@@ -27,4 +27,4 @@ def told_of_actions(loaded: Loaded) -> tuple[Finding, ...]:
     if loaded.catalog.has_actions:
         return ()
     text = "no corporate actions are declared: splits are held, dividends are not booked"
-    return (Finding("actions", Weight.WARNING, text),)
+    return (Finding("actions", Severity.WARNING, text),)

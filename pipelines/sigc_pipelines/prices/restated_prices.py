@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sigc.store.ledger.records import Finding, Weight
+from sigc.errors import Severity
+from sigc.store.ledger.records import Finding
 from sigc_pipelines.checks.declare import listed
 from sigc_pipelines.compute import Loaded
 from sigc_pipelines.live.trading import TargetFeed
@@ -106,4 +107,4 @@ def told_of(those: tuple[RestatedAsset, ...]) -> tuple[Finding, ...]:
         f"old prices were restated by a constant ratio: {what}; they are kept as they are until a person accepts it: "
         f"sigc data accept {one.asset} {one.day} --reason '...'"
     )
-    return (Finding("restated", Weight.WARNING, text, tuple(r.asset for r in those)),)
+    return (Finding("restated", Severity.WARNING, text, tuple(r.asset for r in those)),)

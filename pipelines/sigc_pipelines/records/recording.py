@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from sigc.errors import SigcError
+from sigc.errors import Severity, SigcError
 from sigc.panel import Floats
 from sigc.store.ledger import runs
 from sigc.store.ledger.ledger import Ledger
-from sigc.store.ledger.records import Finding, Intent, Run, RunKind, Weight
+from sigc.store.ledger.records import Finding, Intent, Run, RunKind
 from sigc_pipelines.compute import Loaded
 from sigc_pipelines.live.decision import Decision
 from sigc_pipelines.live.trading import TargetFeed
@@ -46,7 +46,7 @@ def record_computing(
             _record_realised(ledger, run, loaded, feed)
             write_sources(ledger.directory, run.id, loaded.catalog.sources)
     except OSError as failure:
-        return (Finding("record", Weight.WARNING, f"plan and signals can't be written down: {failure.strerror}"),)
+        return (Finding("record", Severity.WARNING, f"plan and signals can't be written down: {failure.strerror}"),)
     return ()
 
 

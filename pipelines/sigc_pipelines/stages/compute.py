@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from sigc.errors import Severity
 from sigc.lang.semantics.rebalance import EVERY_ROW
 from sigc.store.ledger import runs
-from sigc.store.ledger.records import Finding, Weight
+from sigc.store.ledger.records import Finding
 from sigc_pipelines.backtest.backtest import pick
 from sigc_pipelines.live import waiting
 from sigc_pipelines.live.decision import finite
@@ -67,7 +68,7 @@ def compute(context: RunContext, loaded: LoadedBook, looked: Looked, findings: l
     # A scheduled run has nothing to trade without a rebalance and without a change that waited.
     is_idle = context.request.is_scheduled and not context.is_dry and not turn.due and not ready
     if is_idle and snapshot.as_of < context.run.as_of:
-        findings.append(Finding("fresh", Weight.WARNING, f"the newest row is of {snapshot.as_of}"))
+        findings.append(Finding("fresh", Severity.WARNING, f"the newest row is of {snapshot.as_of}"))
     return ComputedTargets(snapshot, turn, is_idle, waited, ready)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sigc.errors import Severity
 from sigc.store.ledger import books
-from sigc.store.ledger.records import Finding, Weight
+from sigc.store.ledger.records import Finding
 from sigc_pipelines.compute import Loaded
 from sigc_pipelines.live import broker_diff
 from sigc_pipelines.live.roll_forward import followed
@@ -30,7 +31,7 @@ class LoadedBook:
 def load(context: RunContext, findings: list[Finding]) -> LoadedBook:
     """Load the sources and value the book. Raises SigcError: E2xx for data, E80x for a book that must not be traded."""
     data = context.feed.load(context.run.as_of)
-    findings += [Finding(d.code, Weight.WARNING, d.message) for d in data.findings]
+    findings += [Finding(d.code, Severity.WARNING, d.message) for d in data.findings]
     findings += told_of_actions(data)
     if context.feed.is_kept and not context.is_dry:
         refuse_adjusted(data)

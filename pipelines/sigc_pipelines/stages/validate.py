@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sigc.errors import Diagnostic, SigcError
+from sigc.errors import Diagnostic, Severity, SigcError
 from sigc.panel import Floats
 from sigc.store.ledger import runs
 from sigc.store.ledger.control import accepted_by_hand
-from sigc.store.ledger.records import Finding, Weight
+from sigc.store.ledger.records import Finding
 from sigc_pipelines.live.decision import Decision, Known, decide
 from sigc_pipelines.prices import restated_prices
 from sigc_pipelines.records.artifacts import read_weights
@@ -57,13 +57,13 @@ def refuse(judged: JudgedTargets) -> None:
 
 
 def _errors(findings: tuple[Finding, ...] | list[Finding]) -> list[Finding]:
-    return [found for found in findings if found.weight is Weight.ERROR]
+    return [found for found in findings if found.severity is Severity.ERROR]
 
 
 def _last_target(context: RunContext, snapshot: TargetSnapshot, last: str) -> tuple[Floats, Finding]:
     """Return the target of the book's last run; an error without one."""
     known = read_weights(context.ledger.directory, last) if last else {}
-    told = Finding("use_cache", Weight.WARNING, f"the target is that of the run {last}")
+    told = Finding("use_cache", Severity.WARNING, f"the target is that of the run {last}")
     if not known:
-        told = Finding("use_cache", Weight.ERROR, "there is no earlier run whose target could be used")
+        told = Finding("use_cache", Severity.ERROR, "there is no earlier run whose target could be used")
     return np.array([known[n]["target"] if n in known else 0.0 for n in snapshot.names]), told

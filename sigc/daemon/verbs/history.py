@@ -235,7 +235,7 @@ def _finding(found: Finding) -> FindingLine:
     assets, more = found.assets[:_MOST_ASSETS], max(0, len(found.assets) - _MOST_ASSETS)
     # JSON has no infinity.
     numbers = (n if n is not None and abs(n) < float("inf") else None for n in (found.value, found.limit))
-    return FindingLine(found.check, str(found.weight), found.message[:_LONGEST_MESSAGE], assets, more, *numbers)
+    return FindingLine(found.check, str(found.severity), found.message[:_LONGEST_MESSAGE], assets, more, *numbers)
 
 
 def _status(run: history.PastRun) -> RunStatus:

@@ -16,12 +16,12 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sigc.errors import Diagnostic, SigcError
+from sigc.errors import Diagnostic, Severity, SigcError
 from sigc.failpoint import failpoint
 from sigc.private import make_private
 from sigc.store.audit.chain import canonical, head, ledger_id
 from sigc.store.files import sync_directory
-from sigc.store.ledger.records import Finding, Weight
+from sigc.store.ledger.records import Finding
 
 FILE = "anchors.jsonl"
 _DAY = 10  # characters of an ISO date
@@ -63,7 +63,7 @@ def anchor(connection: sqlite3.Connection, path: Path, now: datetime, *, on_dema
         message = f"the chain is not anchored: {path}: {error.strerror or error}"
     except SigcError as error:
         message = f"the chain is not anchored: {error.diagnostics[0].message}"
-    return Anchored(None, (Finding("anchor", Weight.ERROR, message),))
+    return Anchored(None, (Finding("anchor", Severity.ERROR, message),))
 
 
 def read_anchors(path: Path) -> tuple[Anchor, ...]:

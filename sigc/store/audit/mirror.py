@@ -25,14 +25,14 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from sigc.config.settings import AuditSettings
-from sigc.errors import Diagnostic, SigcError
+from sigc.errors import Diagnostic, Severity, SigcError
 from sigc.failpoint import failpoint
 from sigc.private import make_private
 from sigc.store.audit.anchor import Anchor
 from sigc.store.audit.chain import canonical
 from sigc.store.audit.verify import ChainPosition, ChainVerdict, IsSigned, parsed, verify_lines
 from sigc.store.files import sync_directory, write_whole
-from sigc.store.ledger.records import Finding, Weight
+from sigc.store.ledger.records import Finding
 
 RETAINED = "retained.json"
 _PLAIN, _PACKED = ".jsonl", ".jsonl.gz"
@@ -83,14 +83,14 @@ def mirror(connection: sqlite3.Connection, directory: Path, settings: AuditSetti
                 message = (
                     f"the mirror {directory} belongs to another chain: its record {last.seq} differs from the ledger's"
                 )
-                return Mirrored(0, last, (Finding("mirror", Weight.ERROR, message),))
+                return Mirrored(0, last, (Finding("mirror", Severity.ERROR, message),))
             for batch in _batches(connection, last.seq):
                 last = _append(directory, batch)
                 copied += len(batch)
             _rotate(directory, settings, now.date())
     except (OSError, EOFError, zlib.error, SigcError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        return Mirrored(copied, last, (Finding("mirror", Weight.ERROR, f"the mirror {directory} is behind: {why}"),))
+        return Mirrored(copied, last, (Finding("mirror", Severity.ERROR, f"the mirror {directory} is behind: {why}"),))
     return Mirrored(copied, last)
 
 

@@ -11,6 +11,8 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
+from sigc.errors import Severity
+
 ZERO = Decimal(0)
 
 
@@ -124,21 +126,12 @@ class StageName(StrEnum):
     AUDIT = "audit"
 
 
-class Weight(StrEnum):
-    """The severity of a finding: an error stops the run, a denial one order."""
-
-    INFO = "info"
-    WARNING = "warning"
-    DENIAL = "denial"
-    ERROR = "error"
-
-
 @dataclass(frozen=True, slots=True)
 class Finding:
     """A finding of a check: its name, the measured value against its limit, and the assets concerned."""
 
     check: str
-    weight: Weight
+    severity: Severity
     message: str
     assets: tuple[str, ...] = ()
     value: float | None = None

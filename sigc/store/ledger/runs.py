@@ -14,11 +14,11 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
 
-from sigc.errors import Diagnostic, SigcError
+from sigc.errors import Diagnostic, Severity, SigcError
 from sigc.store.audit.chain import AuditEvent, canonical
 from sigc.store.history.conditions import conditions
 from sigc.store.ledger.ledger import Transaction
-from sigc.store.ledger.records import Finding, Outcome, Run, RunKey, RunKind, RunStage, StageName, Weight
+from sigc.store.ledger.records import Finding, Outcome, Run, RunKey, RunKind, RunStage, StageName
 
 _COLUMNS = (
     "id, strategy, portfolio, session, kind, slot, as_of, revision, started, who, reason, broker, cut_off, finished,"
@@ -207,7 +207,7 @@ def add_stage(tx: Transaction, run: Run, stage: RunStage) -> None:
         " outcome = excluded.outcome, findings = excluded.findings",
         (run.id, stage.name, stage.started.isoformat(), stage.seconds, stage.outcome, tx.hide(json.dumps(findings))),
     )
-    loud = [f for f in findings if f["weight"] != Weight.INFO]
+    loud = [f for f in findings if f["weight"] != Severity.INFO]
     tx.audit(event("run.stage", run, {"stage": stage.name, "outcome": stage.outcome, "findings": loud}))
 
 
@@ -302,7 +302,7 @@ def limits_of(connection: sqlite3.Connection, run: str) -> dict[str, object]:
 def _plain(finding: Finding) -> dict[str, Any]:
     return {
         "check": finding.check,
-        "weight": str(finding.weight),
+        "weight": str(finding.severity),  # the word of ledgers since the first version
         "message": finding.message,
         "assets": list(finding.assets),
         # JSON has no NaN or infinity: such a value stands in the message.
@@ -313,7 +313,7 @@ def _plain(finding: Finding) -> dict[str, Any]:
 
 def _findings(stored: list[dict[str, Any]]) -> tuple[Finding, ...]:
     return tuple(
-        Finding(f["check"], Weight(f["weight"]), f["message"], tuple(f["assets"]), f["value"], f["limit"])
+        Finding(f["check"], Severity(f["weight"]), f["message"], tuple(f["assets"]), f["value"], f["limit"])
         for f in stored
     )
 
