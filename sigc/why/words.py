@@ -56,8 +56,8 @@ def counted(count: int, what: str) -> str:
 def finding(found: Finding, most: int = 5) -> str:
     """Return a finding with its check, the measured value and its limit, and the first of its assets.
 
-    >>> from sigc.store.ledger.records import Weight
-    >>> finding(Finding("gross", Weight.ERROR, "gross is 1.2", ("A",), 1.2, 1.0))
+    >>> from sigc.errors import Severity
+    >>> finding(Finding("gross", Severity.ERROR, "gross is 1.2", ("A",), 1.2, 1.0))
     'check gross: gross is 1.2 (value 1.2, limit 1; A)'
     """
     about = [f"value {number(found.value)}"] if found.value is not None else []
