@@ -78,6 +78,10 @@ class BackgroundTasks:
         self._looking: asyncio.Task[health.Health] | None = None  # the newest round of checks, in a thread
         self._first: asyncio.Future[None] = asyncio.get_running_loop().create_future()  # the first checks
         self._clock_watch = health.ClockWatch()
+        settings = daemon.start.config.daemon
+        served = {"RPC": settings.rpc.tls, "the page": settings.dashboard.tls}
+        files = {whose: Path(tls.cert) for whose, tls in served.items() if tls is not None}
+        self._certificates = certificate.ServedCertificates(files) if files else None
         self._told: set[str] = set()  # failed checks that the audit has
         self._tending = ReconcileLoop(daemon)
         daemon.alerting = self._alerting = Alerting(daemon)
@@ -230,10 +234,8 @@ class BackgroundTasks:
             "clock": self._clock_watch.check,
             "calendar": lambda: health.calendars(daemon.calendars.values(), now),
         }
-        served = {"RPC": config.daemon.rpc.tls, "the page": config.daemon.dashboard.tls}
-        certificates = {whose: Path(tls.cert) for whose, tls in served.items() if tls is not None}
-        if certificates:
-            checks["certificate"] = lambda: certificate.check(certificates, now)
+        if self._certificates is not None:
+            checks["certificate"] = partial(self._certificates.check, now)
         checks |= {name: partial(str, text) for name, text in daemon.in_force.runner.checks().items()}
         if self._alerting.channels:
             checks["alerts"] = self._alerting.check

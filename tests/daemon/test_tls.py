@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from sigc.daemon.alerting.certificate import ServedCertificates
 from tests.alerts.servers import hook
 from tests.daemon.daemons import Daemon, Site
 
@@ -94,3 +95,18 @@ def test_a_certificate_that_is_none(site: Site) -> None:
     assert refused.returncode == 6
     assert "daemon.rpc.tls" in refused.stderr
     assert site.left_behind() == []
+
+
+def test_a_renewed_file_is_not_what_is_served(tmp_path: Path) -> None:
+    """A daemon serves what its files held at its start: the alarm ends with a restart, not with the file."""
+    now = datetime.now(UTC)
+    old, _ = certificate(tmp_path, days=8)
+    served = ServedCertificates({"RPC": old})
+    assert served.check(now).startswith("the certificate of RPC runs out in 7 days; it ends at ")
+    certificate(tmp_path, days=300)
+    assert served.check(now) == (
+        f"the certificate of RPC runs out in 7 days; {old} has a newer one, which is served after a restart of the daemon"
+    )
+    assert ServedCertificates({"RPC": old}).check(now) == "ok"
+    old.write_text("no certificate")
+    assert served.check(now).startswith("the certificate of RPC can't be read: ")

@@ -247,7 +247,7 @@ def _findings(found: DetailReply) -> Html:
     ]
     if not rows:
         return nothing("No check found anything.") if found.stages else NONE
-    return table("Findings", ("Weight", "Stage", "Check", "Message", "Assets"), rows)
+    return table("Findings", ("Severity", "Stage", "Check", "Message", "Assets"), rows)
 
 
 def _plan(found: DetailReply) -> Html:

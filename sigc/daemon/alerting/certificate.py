@@ -35,14 +35,31 @@ def trouble(whose: str, ends: datetime, now: datetime) -> tuple[str, str, int] |
     return title, text, days
 
 
-def check(files: Mapping[str, Path], now: datetime) -> str:
-    """Return `ok`, or the certificate that expires soon. files: PEM files by owner, such as `RPC`."""
-    for whose, path in files.items():
-        found = trouble(f"of {whose}", file_ends(path), now)
-        if found is not None:
-            title, text, _ = found
-            return f"{title}; {text} ({path})"
-    return OK
+class ServedCertificates:
+    """The certificates that a daemon serves: those its files held at its start, whatever they hold since.
+
+    files: PEM files by owner, such as `RPC`.
+    """
+
+    def __init__(self, files: Mapping[str, Path]) -> None:
+        self._files = files
+        self._served: dict[str, datetime] = {}  # the expiry, by owner
+
+    def check(self, now: datetime) -> str:
+        """Return `ok`, or the certificate that expires soon or can't be read. The first call is the daemon's start."""
+        for whose, path in self._files.items():
+            try:
+                held = file_ends(path)
+            except (OSError, ValueError) as failure:
+                return f"the certificate of {whose} can't be read: {failure} ({path})"
+            ends = self._served.setdefault(whose, held)
+            found = trouble(f"of {whose}", ends, now)
+            if found is not None:
+                title, text, _ = found
+                if held > ends:
+                    text = f"{path} has a newer one, which is served after a restart of the daemon"
+                return f"{title}; {text}" + (f" ({path})" if held <= ends else "")
+        return OK
 
 
 def peer_ends(host: str, port: int, tls: ssl.SSLContext, timeout_s: float) -> datetime | None:
