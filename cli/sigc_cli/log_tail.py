@@ -10,8 +10,8 @@ from io import BufferedReader
 from pathlib import Path
 
 from sigc.errors import Diagnostic, SigcError
+from sigc.host.log_lines import is_of
 
-_LOOKED_AT = 20_000_000  # bytes from the end
 _EVERY_S = 0.25
 _OWN = ("at", "level", "logger", "run", "text", "trace")
 
@@ -28,23 +28,6 @@ def log_path(config: Path | None, work_dir: Path | None) -> Path:
         hint = "a daemon in the foreground logs to stderr: `journalctl -u sigc` under systemd, or set daemon.log_file"
         raise SigcError(Diagnostic("E901", f"there is no log file {path}", hint=hint))
     return path
-
-
-def last_lines(path: Path, run: str, most: int) -> list[str]:
-    """Return the last lines, of one run if named, oldest first. Raises E901."""
-    try:
-        with path.open("rb") as source:
-            size = source.seek(0, os.SEEK_END)
-            source.seek(max(0, size - _LOOKED_AT))
-            text = source.read().decode("utf-8", "replace")
-    except OSError as failure:
-        raise SigcError(Diagnostic("E901", f"the log {path} can't be read: {failure.strerror}")) from failure
-    return [line for line in text.splitlines() if is_of(line, run)][-most:]
-
-
-def is_of(line: str, run: str) -> bool:
-    """Return True if a line belongs to a run, in either layout; all belong to ''."""
-    return not run or f'"run": {json.dumps(run)}' in line or f" [{run}]: " in line
 
 
 def followed(path: Path, run: str) -> Iterator[str]:

@@ -38,7 +38,6 @@ LEVELS: Mapping[str, int] = MappingProxyType(
 _TALKERS = ("distributed", "asyncio", "numba", "fsspec")  # libraries that log every step; kept at warning
 _MODE = 0o640
 _MOST_TEXT = 32_000  # characters of one field
-_MOST_LOOKED_AT = 20_000_000
 _BARE = re.compile(r"[\w.:/+-]+")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _OWN = frozenset({"at", "level", "logger", "run", "text", "trace"})
@@ -102,20 +101,6 @@ def close_log() -> None:
         _close(handler)
     logging.captureWarnings(False)
     sys.excepthook, threading.excepthook, sys.unraisablehook = _BEFORE
-
-
-def lines_of_run(path: Path, run: str, most: int) -> tuple[str, ...]:
-    """Return the last lines of a run in the log at `path`, oldest first. Search the last 20 MB. Raise E901."""
-    try:
-        with path.open("rb") as source:
-            size = source.seek(0, os.SEEK_END)
-            source.seek(max(0, size - _MOST_LOOKED_AT))
-            text = source.read().decode("utf-8", "replace")
-    except OSError as failure:
-        raise SigcError(Diagnostic("E901", f"the log {path} can't be read: {failure.strerror}")) from failure
-    marks = (f'"run": {json.dumps(run)}', f" [{run}]: ")
-    found = [line for line in text.splitlines() if any(mark in line for mark in marks)]
-    return tuple(found[-most:])
 
 
 class LogFormatter(logging.Formatter):

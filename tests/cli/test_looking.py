@@ -17,9 +17,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sigc.errors import SigcError
+from sigc.host.log_lines import last_lines
 from sigc_cli import shell_completion as completing
 from sigc_cli.doctor_checks import DoubtError, Live, clock
-from sigc_cli.log_tail import followed, last_lines
+from sigc_cli.log_tail import followed
 from sigc_cli.main import COMMANDS, cli
 from tests.daemon.daemons import Daemon, Site
 from tests.world import write_world
@@ -215,7 +216,7 @@ def test_logs(here: Site) -> None:
     assert [json.loads(line)["run"] for line in sigc("logs", "--run", run, "--json").stdout.splitlines()] == [run, run]
     assert len(sigc("logs", "-n", "3").stdout.splitlines()) == 3
     path = here.folder / "daemon.log"
-    assert last_lines(path, "", 1) == path.read_text().splitlines()[-1:]
+    assert list(last_lines(path, "", 1)) == path.read_text().splitlines()[-1:]
 
 
 def test_a_log_is_followed_over_its_rotation(tmp_path: Path) -> None:

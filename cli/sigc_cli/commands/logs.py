@@ -22,7 +22,8 @@ def command(follow: bool, run_id: str, most: int, as_json: bool, config: Path | 
 
     Reads the file itself, with and without a daemon. A log that goes to stderr is kept by whoever started the daemon.
     """
-    from sigc_cli.log_tail import followed, last_lines, log_path, shown
+    from sigc.host.log_lines import last_lines
+    from sigc_cli.log_tail import followed, log_path, shown
 
     path = log_path(config, work_dir)
     for line in last_lines(path, run_id, most):

@@ -15,7 +15,7 @@ from sigc.daemon.ordering import refusal
 from sigc.daemon.runner import RunOrder, StrategyEntry
 from sigc.daemon.runs import past_status
 from sigc.daemon.verbs.control import who_of
-from sigc.host.logs import lines_of_run
+from sigc.host.log_lines import last_lines
 from sigc.rpc.messages.requests import (
     CancelReply,
     CancelRequest,
@@ -96,7 +96,7 @@ async def runs_logs(call: VerbCall[Controller], request: LogsRequest) -> LogsRep
     path = call.daemon.start.log.path
     if path is None:
         raise refusal("the log goes to stderr, which can't be read back", "set daemon.log_file, or ask the journal")
-    return LogsReply(await asyncio.to_thread(lines_of_run, path, request.id, request.most))
+    return LogsReply(await asyncio.to_thread(last_lines, path, request.id, request.most))
 
 
 async def _run(call: VerbCall[Controller], request: RunRequest, kind: str) -> RunStatus:
