@@ -251,7 +251,7 @@ def test_a_run() -> None:
         ("load", "13:30:00", 0.125, "done"),
         ("validate", "13:30:01", 0.5, "done"),
     ]
-    about = {"check": "data.missing", "weight": "warning", "message": "2 prices are missing"}
+    about = {"check": "data.missing", "severity": "warning", "message": "2 prices are missing"}
     assert stages[1]["findings"] == [about | {"assets": ["CCC"], "value": 2.0, "limit": 1.0}]
     assert shown == {
         "run": LAST_RUN,

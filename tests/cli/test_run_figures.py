@@ -125,7 +125,7 @@ def test_what_a_run_prints(account: RunArtifacts) -> None:
     )
     dry = replace(account.run, key=replace(account.run.key, kind=RunKind.DRY))
     assert show_run.text(replace(ended, run=dry)).startswith("momentum (main), dry run r0112-trade\n")
-    about = {"stage": "validate", "check": "data.missing", "weight": "warning"}
+    about = {"stage": "validate", "check": "data.missing", "severity": "warning"}
     order = {"state": "partially_filled", "filled": "60", "message": ""}
     told = show_run.as_data(ended)
     assert told.pop("orders") == [

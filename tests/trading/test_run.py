@@ -256,7 +256,7 @@ def test_a_stage_that_left_an_order_in_doubt_has_failed(floor: Floor) -> None:
             (StageName.AUDIT, "done"),
         ]
         # Warnings fail none.
-        assert {f.weight for f in stage(ended, StageName.LOAD).findings} == {Severity.WARNING}
+        assert {f.severity for f in stage(ended, StageName.LOAD).findings} == {Severity.WARNING}
         assert stage(ended, StageName.LOAD).outcome == "done"
 
 
@@ -295,7 +295,7 @@ def test_a_refused_run_leaves_its_target(tmp_path: Path) -> None:
     with scene(floor, D2) as desk:
         ended = desk.run("one")
         assert ended.run.outcome is Outcome.REFUSED
-        assert {f.weight for f in stage(ended, StageName.VALIDATE).findings} >= {Severity.ERROR, Severity.WARNING}
+        assert {f.severity for f in stage(ended, StageName.VALIDATE).findings} >= {Severity.ERROR, Severity.WARNING}
         assert read_weights(floor.work_dir, "one") == {"A": {"wanted": 0.1, "target": 0.1, "held": 0.0}}
 
 
@@ -336,7 +336,7 @@ def test_a_run_that_has_nothing_to_trade_tells_that_data_are_old(tmp_path: Path)
     with scene(floor, D2) as desk:
         ended = desk.run("two", is_scheduled=True)
         assert ended.run.outcome is Outcome.UNCHANGED
-        told = [(f.check, f.weight, f.message) for f in stage(ended, StageName.COMPUTE).findings]
+        told = [(f.check, f.severity, f.message) for f in stage(ended, StageName.COMPUTE).findings]
         assert told == [("fresh", Severity.WARNING, f"the newest row is of {D1}")]
         ended = desk.run("by hand")
         assert stage(ended, StageName.COMPUTE).findings == ()

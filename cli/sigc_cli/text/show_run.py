@@ -72,7 +72,7 @@ def as_data(ended: Ended) -> dict[str, Any]:
             {
                 "stage": str(s.name),
                 "check": f.check,
-                "weight": str(f.severity),
+                "severity": str(f.severity),
                 "message": f.message,
                 "assets": f.assets,
             }

@@ -228,7 +228,7 @@ def _findings(found: DetailReply) -> Html:
         TableRow(
             f"{stage.name} {number}",
             (
-                badge(one.weight, of={"error": "bad", "denial": "bad", "warning": "warn"}.get(one.weight, "plain")),
+                badge(one.severity, of={"error": "bad", "denial": "bad", "warning": "warn"}.get(one.severity, "plain")),
                 stage.name,
                 one.check,
                 tag("span", one.message, class_="text"),

@@ -227,7 +227,7 @@ class FindingLine:
     """A finding of a check. assets: the first ones; more: the number of others."""
 
     check: str
-    weight: str
+    severity: str
     message: str
     assets: tuple[str, ...] = ()
     more: int = 0
