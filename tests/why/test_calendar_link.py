@@ -9,8 +9,8 @@ import pytest
 
 from sigc.calendar import calendar
 from sigc.calendar.calendar import open_calendar
-from sigc.errors import SigcError
-from sigc.store.ledger.records import Finding, RunStage, StageName, Weight
+from sigc.errors import Severity, SigcError
+from sigc.store.ledger.records import Finding, RunStage, StageName
 from sigc.why import cases
 from sigc.why.run_links import _of_stage
 
@@ -19,7 +19,7 @@ def stopped_by(cause: Callable[[], object]) -> tuple[str, str]:
     """The link and the reason of a run whose stage load met that error."""
     with pytest.raises(SigcError) as failure:
         cause()
-    found = tuple(Finding(d.code, Weight.ERROR, d.message) for d in failure.value.diagnostics)
+    found = tuple(Finding(d.code, Severity.ERROR, d.message) for d in failure.value.diagnostics)
     stage = RunStage("r1", StageName.LOAD, datetime(2024, 1, 2, tzinfo=UTC), 0.1, "failed", found)
     return _of_stage(stage, "failed")
 
