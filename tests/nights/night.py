@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from sigc.store.ledger.connection import FILE, connect_reader
 from tests.alerts.servers import Hook
@@ -291,5 +291,7 @@ class Night:
             row = window.locator("#part-strategies tbody tr", has_text="momentum").first
             row.wait_for()
             badges = [" ".join(text.split()) for text in row.locator(".badge").all_inner_texts()]
-            health = " ".join(window.locator(".tile", has_text="Health").first.inner_text().split())
+            tile = window.locator(".tile", has_text="Health").first
+            expect(tile).not_to_contain_text("–")  # the status is known, the checks not yet
+            health = " ".join(tile.inner_text().split())
             return ", ".join(badges) + "; " + health
