@@ -21,7 +21,7 @@ TRANSACTIONS = (
     "cancel",
     "expire",
     "control",
-    "accept",
+    "adopt",
     "actions",
     "run-close",
 )

@@ -286,5 +286,5 @@ def test_books_that_do_not_add_up_are_told(project: Path) -> None:
     told = [d.message for d in result.exception.diagnostics]
     assert told == [
         "scripted (main): receivables are 5, its actions come to 0",
-        "scripted (main): A is 1001, its fills and actions come to 1000",
+        "scripted (main): A is 1001, its fills and entries come to 1000",
     ]

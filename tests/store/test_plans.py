@@ -34,21 +34,25 @@ from sigc.store.history.query import AuditEntry, AuditQuery, query
 from sigc.store.history.recent import RecordsWanted
 from sigc.store.history.report import report
 from sigc.store.ledger import action_booking as booking
-from sigc.store.ledger import action_rows, books, control, jobs, meta, orders, recount, runs
+from sigc.store.ledger import action_rows, adjustments, books, control, jobs, meta, orders, recount, runs
+from sigc.store.ledger.adjustments import Adjustment, GapCause
 from sigc.store.ledger.connection import connect_reader, connect_writer
 from sigc.store.ledger.ledger import Ledger
-from sigc.store.ledger.records import BookKey, Charge, Outcome
+from sigc.store.ledger.records import BookKey, Charge, Fill, Outcome, Side
 from sigc.store.ledger.schema import MIGRATIONS
 from sigc.store.outbox import alert_query as looking
 from sigc.store.outbox import deliveries
 from sigc_cli.text.ledger_view import records_of
 from sigc_pipelines.brokers.faulty import Fault
+from sigc_pipelines.brokers.protocol import OrderRequest
 from sigc_pipelines.live.apply_fills import cancel
+from sigc_pipelines.live.broker_diff import BrokerDifference
+from sigc_pipelines.reconcile.evidence import gathered
 from tests.store.actions_desk import KEY, OTHER, Desk, dividend, split
 from tests.store.ledgers import Size, fill
 from tests.store.statements import Made, Site, Statement, fragments, record, sites
 from tests.store.test_history import PAGES
-from tests.trading.script import D1, D2, D3, D4, D5, before_cut_off, free, scene, written
+from tests.trading.script import D1, D2, D3, D4, D5, Scene, before_cut_off, free, scene, written
 from tests.trading.test_actions import DAYS, ONE, Market
 from tests.trading.test_actions import at as at_day
 
@@ -60,7 +64,7 @@ LEDGER, PAPER = 0x51C1ED6E, 0x51C9A9E2
 GROWING = {
     LEDGER: {
         *("runs", "stages", "marks", "intents", "fills", "charges", "charge_shares", "nav", "audit"),
-        *("run_orders", "run_totals", "misses", "actions", "action_entries"),
+        *("run_orders", "run_totals", "misses", "actions", "action_entries", "adjustments"),
         *("alerts", "deliveries"),
     },
     PAPER: {"orders", "fills", "charges", "deposits", "acted"},
@@ -126,6 +130,7 @@ WHOLE = (
     ("_fills", r"r.portfolio = \? ORDER BY \+f.number$", "the account of a whole replay"),
     ("charges_by_day", r"ORDER BY c.at$", "the account of a whole replay"),
     ("count_fills_of", r"", "a counter of metrics: once after a run"),
+    ("foreign_fills", r"", "fills of orders that sigc did not send: looked at when ledger and broker differ"),
     ("counts", r"", "a counter of metrics: once after a run"),
     ("track", r"FROM nav ", "the page's curve: one row a session, kept until a session is added"),
     ("_totals", r"FROM runs r JOIN run_totals", "the same, one row a run"),
@@ -164,6 +169,9 @@ def session(folder: Path, patch: pytest.MonkeyPatch) -> Made:
     with scene(floor, D5) as desk:
         halted = desk.run("last")
         cancel(desk.trading.ledger, desk.broker, ended.run, "ann", "changed my mind")
+        foreign = Fill("x1", "theirs", "A", Side.BUY, Decimal(1), Decimal(9), Decimal(0), AT)
+        with desk.trading.ledger.transaction("fills") as tx:
+            books.take_in(tx, (foreign,), (), books.cursor(tx.connection))
         with pytest.raises(SigcError):
             desk.run("last")
         for _ in range(2):
@@ -171,6 +179,7 @@ def session(folder: Path, patch: pytest.MonkeyPatch) -> Made:
         with pytest.raises(SigcError), desk.trading.ledger.transaction("run-open") as tx:
             runs.open_run(tx, halted.run, {})
         verbs(desk.trading.ledger)
+        adopted(desk)
         with desk.trading.ledger.reading() as connection:
             mirror(connection, folder / "mirror", AuditSettings(), AT)
             mirror(connection, folder / "mirror", AuditSettings(), AT)
@@ -219,6 +228,23 @@ def corporate_actions(folder: Path) -> None:
             action_rows.entries_of_book(connection, OTHER, "2016-01-01", 5)
             assert runs.pending(connection, KEY.strategy, KEY.portfolio) == {"CC": 0.1}
             recount.faults(connection)
+
+
+def adopted(desk: Scene) -> None:
+    """A trade past us is found and adopted; a split is; a fill comes for which an entry stood."""
+    desk.paper.submit(OrderRequest("mine", "A", Side.BUY, Decimal(10)))
+    desk.run("adopting", slot="9", accepts_differences=True, who="ann", reason="mine")
+    trading = desk.trading
+    with trading.ledger.transaction("adopt") as tx:
+        at = desk.clock.now()
+        entry = Adjustment(
+            BOOK, "A", Decimal(1), Decimal(-9), GapCause.FILL_MISSING, Decimal(9), D5, at, "ann", "", "o1"
+        )
+        adjustments.put_watermarks(tx, adjustments.adjust(tx, [entry]), {"A": D5})
+        adjustments.take_back(tx, BOOK, Fill("e1", "o1", "A", Side.BUY, Decimal(1), Decimal(9), Decimal(0), at))
+        booking.book_split(tx, "A", Fraction(2), (D5, at, D5), Decimal(1))
+        assert action_rows.by_hand(tx.connection, D4, D5)
+    assert gathered(trading.ledger, trading.broker, [BrokerDifference("A", Decimal(1), Decimal(2))]).trades
 
 
 def verbs(ledger: Ledger) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import sqlite3
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -14,7 +15,8 @@ import numpy as np
 from sigc.actions import Action, ActionKind
 from sigc.clock import HandClock
 from sigc.config.settings import PaperSettings
-from sigc.store.ledger import action_rows, books, recount
+from sigc.store.ledger import action_rows, adjustments, books, recount
+from sigc.store.ledger.adjustments import Adjustment, GapCause
 from sigc.store.ledger.connection import connect_reader, connect_writer
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import BookKey
@@ -54,6 +56,33 @@ def test_a_book_is_as_it_was_and_has_a_watermark(tmp_path: Path) -> None:
     assert path.with_name("ledger.sqlite.v6").exists()
     with closing(connect_reader(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_a_book_of_the_version_before_adjusting_entries(tmp_path: Path) -> None:
+    """What it holds and is worth is what it was; a difference to the broker can be adopted from then."""
+    path = tmp_path / "ledger.sqlite"
+    path.write_bytes(gzip.decompress((FIXTURES / "ledger-v8.sqlite.gz").read_bytes()))
+    with closing(connect_reader_of(path)) as old:
+        before = old.execute("SELECT asset, quantity, average_price FROM positions ORDER BY asset").fetchall()
+        navs = old.execute("SELECT session, nav FROM nav ORDER BY session").fetchall()
+    with closing(connect_writer(path, "OFF")) as connection:
+        assert recount.faults(connection) == ()
+        assert adjustments.of_book(connection, KEY) == ()
+        after = connection.execute("SELECT asset, quantity, average_price FROM positions ORDER BY asset").fetchall()
+        assert after == before == [(a, q, "100.0000000000") for a, q in (("A", "2000"), ("B", "-1000"), ("C", "500"))]
+        assert connection.execute("SELECT session, nav FROM nav ORDER BY session").fetchall() == navs
+    assert path.with_name("ledger.sqlite.v8").exists()
+    at = datetime(2016, 1, 7, 12, tzinfo=UTC)
+    with Ledger.open(tmp_path, HandClock(at), durable=False) as ledger, ledger.transaction("adopt") as tx:
+        entry = Adjustment(KEY, "A", Decimal(-10), Decimal(1000), GapCause.TRADE, Decimal(100), LAST, at, "ann", "sold")
+        adjustments.adjust(tx, [entry])
+        assert books.quantities(tx.connection, KEY)["A"] == 1990
+        assert recount.faults(tx.connection) == ()
+
+
+def connect_reader_of(path: Path) -> sqlite3.Connection:
+    """A connection that upgrades nothing."""
+    return sqlite3.connect(f"file:{path}?mode=ro", uri=True)
 
 
 def test_earlier_actions_do_nothing_and_later_ones_act(tmp_path: Path) -> None:

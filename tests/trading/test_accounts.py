@@ -136,33 +136,35 @@ def test_what_differs_is_refused_until_a_person_accepts_it(floor: Floor) -> None
         ended = desk.run("two")
         assert (ended.run.outcome, [d.code for d in ended.problems]) == (Outcome.FAILED, ["E602"])
         assert "A: ledger 1000, broker 1010" in ended.problems[0].message
-        assert "(cash)" in ended.problems[0].message
+        assert "orders that sigc did not send (mine)" in ended.problems[0].message
         assert ended.orders == ()
         assert accepted(desk, "three") is Outcome.DONE
-        (told,) = [r for r in desk.audit("control.set") if r["payload"]["name"] == "accepted"]
-        assert told["who"] == "ann"
-        assert "I bought them [A: ledger 1000, broker 1010" in told["payload"]["reason"]
+        told = [(r["who"], r["payload"]["asset"], r["payload"]["reason"]) for r in desk.audit("book.adjusted")]
+        assert told == [("ann", "A", "I bought them")]
+        assert differences(desk.trading.ledger, desk.broker) == ()
 
 
-def test_an_accepted_difference_stays_accepted_while_we_trade(floor: Floor) -> None:
-    """Ten shares that are not ours stay ten, however many of ours are beside them."""
+def test_what_was_adopted_is_traded_back_to_the_target(floor: Floor) -> None:
+    """Ten shares that somebody bought are the book's own from then on: its next target sells them."""
     with scene(floor, D1) as desk:
         desk.run("one")
         by_hand(desk, "A", 10, "mine")
     with scene(floor, D2) as desk:
         assert accepted(desk, "two") is Outcome.DONE
+        assert desk.intents("two")["A"].quantity == Decimal(990)  # 2,000 wanted, 1,010 held
     with scene(floor, D3) as desk:
         assert desk.run("three").run.outcome is Outcome.UNCHANGED
-        assert desk.held() == {"A": Decimal(2000)}
-        assert desk.paper.positions() == {"A": Decimal(2010)}
+        assert desk.held() == desk.paper.positions() == {"A": Decimal(2000)}
         by_hand(desk, "A", 1, "one more")
-    with scene(floor, D4) as desk:  # a different difference
+    with scene(floor, D4) as desk:  # another one
         assert [d.code for d in desk.run("four").problems] == ["E602"]
-        assert accepted(desk, "five") is Outcome.UNCHANGED
-        by_hand(desk, "A", -11, "all of them")
-    with scene(floor, D5) as desk:  # cash differs still, by what the hand trades cost
-        found = differences(desk.trading.ledger, desk.broker)
-        assert {d.asset for d in found} <= {"A", CASH}
+        assert accepted(desk, "five") is Outcome.DONE
+        by_hand(desk, "A", -11, "some of them")
+    with scene(floor, D5) as desk:
+        assert [d.code for d in desk.run("six").problems] == ["E602"]
+        assert {d.asset for d in differences(desk.trading.ledger, desk.broker)} == {"A", CASH}
+        assert accepted(desk, "seven") is Outcome.DONE
+        assert differences(desk.trading.ledger, desk.broker) == ()
 
 
 def test_orders_that_the_book_does_not_have(floor: Floor) -> None:

@@ -373,7 +373,8 @@ def test_a_difference_to_the_broker_is_accepted_by_a_person_alone(tmp_path: Path
         desk.paper.submit(OrderRequest("mine", "A", Side.BUY, D(10)))
     with scene(floor, D2) as desk:
         assert [d.code for d in desk.run("two", who="ann", reason="no").problems] == ["E602"]
-        assert desk.run("three", accepts_differences=True, who="ann", reason="mine").run.outcome is Outcome.UNCHANGED
+        ended = desk.run("three", accepts_differences=True, who="ann", reason="mine")
+        assert (ended.run.outcome, [(o.side, o.quantity) for o in ended.orders]) == (Outcome.DONE, [(Side.SELL, D(10))])
 
 
 def test_a_dry_run_looks_at_a_book_that_is_some_sessions_behind(tmp_path: Path) -> None:

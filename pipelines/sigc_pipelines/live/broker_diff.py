@@ -1,4 +1,4 @@
-"""Comparison of ledger and broker: a run trades only when both agree, or when a named person accepted the difference.
+"""Comparison of ledger and broker: a run trades only when both agree.
 
 Positions are compared as the sum over all books, in the units of the newest session whose corporate actions both
 sides have applied (`due_actions.py`). Cash, without receivables, is compared where the account is ours alone: at a
@@ -8,25 +8,26 @@ ledger: an old copy of either side was restored.
 
 from __future__ import annotations
 
-import hashlib
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from sigc.clock import Clock
-from sigc.errors import Diagnostic, Severity
-from sigc.store.audit.chain import canonical
-from sigc.store.ledger import books, control, orders, runs
+from sigc.errors import Severity
+from sigc.store.ledger import action_rows, books, orders, runs
+from sigc.store.ledger.action_effects import DueAction
 from sigc.store.ledger.ledger import Ledger
-from sigc.store.ledger.records import WORKING, ZERO, Finding, Intent, IntentState, RunKey
+from sigc.store.ledger.records import WORKING, ZERO, Finding, Intent, RunKey
 from sigc_pipelines.brokers.protocol import Broker, UnreachableError, simulation
 from sigc_pipelines.live.apply_fills import LISTED_BEFORE, settle
 from sigc_pipelines.live.sizing import PREFIX
+from sigc_pipelines.prices.units import restated_positions
 
-ACCEPTED = "accepted"
 CASH = "(cash)"
 _SHOWN = 5
+_LONGEST_BREAK = timedelta(days=7)  # between two sessions
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -39,6 +40,16 @@ class BrokerDifference:
     asset: str
     ledger: Decimal
     broker: Decimal
+
+    @property
+    def excess(self) -> Decimal:
+        """Return what the broker has beyond the ledger, negative for less."""
+        return self.broker - self.ledger
+
+    @property
+    def is_order(self) -> bool:
+        """Return True for the open quantity of an order of sigc."""
+        return self.asset.startswith(PREFIX)
 
     def __str__(self) -> str:
         return f"{self.asset}: ledger {self.ledger}, broker {self.broker}"
@@ -53,15 +64,27 @@ def differences(ledger: Ledger, broker: Broker) -> tuple[BrokerDifference, ...]:
         for position in books.positions(connection):
             ours[position.asset] = ours.get(position.asset, ZERO) + position.quantity
         cash = sum((b.cash for b in books.books(connection)), ZERO)
+        coming = () if account is not None else _coming(connection, ledger.clock.now())
+    last = max((due.session for due in coming), default="")
+    after = restated_positions(ours, [due.action for due in coming], last, step=broker.capabilities().quantity_step)
     found = [
         BrokerDifference(asset, ours.get(asset, ZERO), theirs.get(asset, ZERO))
         for asset in sorted({*ours, *theirs})
-        if ours.get(asset, ZERO) != theirs.get(asset, ZERO)
+        if theirs.get(asset, ZERO) not in (ours.get(asset, ZERO), after.get(asset, ZERO))
     ]
     if account is not None and account.cash != cash:
         found.append(BrokerDifference(CASH, cash, account.cash))
     found += [BrokerDifference(i.client_order_id, i.remaining, ZERO) for i in _missing(ledger, broker)]
     return (*found, *_unknown(ledger, broker))
+
+
+def _coming(connection: sqlite3.Connection, now: datetime) -> tuple[DueAction, ...]:
+    """Return the listed actions that a broker that trades may have applied, and the ledger has not: the close before
+    them has passed, their own session has not been booked.
+    """
+    through, _ = action_rows.progress(connection)
+    last = str((now + _LONGEST_BREAK).date())
+    return tuple(due for due in action_rows.between(connection, through, last) if due.before <= now)
 
 
 def _missing(ledger: Ledger, broker: Broker) -> tuple[Intent, ...]:
@@ -111,40 +134,6 @@ def settled_differences(
         wait = min(2 * wait, 5.0)
 
 
-def refusal(
-    ledger: Ledger, broker: Broker, clock: Clock, patience_s: float, accepted_by: tuple[str, str] | None = None
-) -> Diagnostic | None:
-    """Return the reason to refuse trading (E601, E602), or None. accepted_by: the person who accepts the differences,
-    and the reason.
-    """
-    try:
-        found = settled_differences(ledger, broker, clock, patience_s)
-        # Orders that the broker lost end with the acceptance; else each next run would find them again.
-        gone = _missing(ledger, broker) if found and accepted_by is not None else ()
-    except UnreachableError as silent:
-        return Diagnostic("E601", f"the broker does not say what it holds: {silent}", hint="nothing was sent")
-    if not found:
-        return None
-    digest = _digest(found)
-    if accepted_by is not None:
-        who, reason = accepted_by
-        with ledger.transaction("accept") as tx:
-            control.put(tx, ACCEPTED, "", digest, who, f"{reason} [{'; '.join(map(str, found))}]")
-            for intent in gone:
-                orders.moved(tx, intent, IntentState.CANCELLED, f"the broker does not have it; {who}: {reason}")
-        return None
-    with ledger.reading() as connection:
-        known = control.get(connection, ACCEPTED, "")
-    # Accepted once, a difference stays accepted while its amounts stay; any change asks again.
-    if known is not None and known.value == digest:
-        return None
-    return Diagnostic(
-        "E602",
-        _text(found),
-        hint="investigate, then run again with --accept-differences --reason '...'",
-    )
-
-
 def glance(ledger: Ledger, broker: Broker, key: RunKey) -> tuple[Finding, ...]:
     """Return what would keep a trade from going on as things stand (E601, E602), for a run that changes nothing.
 
@@ -162,12 +151,9 @@ def glance(ledger: Ledger, broker: Broker, key: RunKey) -> tuple[Finding, ...]:
         text = f"the broker does not say what it holds, so a trade would fail: {silent}"
         return (Finding("E601", Severity.WARNING, text),)
     with ledger.reading() as connection:
-        known = control.get(connection, ACCEPTED, "")
         is_open = bool(orders.in_flight(connection)) or not all(
             runs.last_session(connection, b.key.strategy, b.key.portfolio) for b in books.books(connection)
         )
-    if known is not None and known.value == _digest(found):
-        return ()
     left = [d for d in found if d.asset not in unbooked and not (d.asset == CASH and is_open)]
     return (Finding("E602", Severity.WARNING, f"{_text(left)}, so a trade would fail (E602)"),) if left else ()
 
@@ -185,9 +171,3 @@ def _unbooked(ledger: Ledger, broker: Broker) -> frozenset[str]:
 def _text(found: Sequence[BrokerDifference]) -> str:
     shown = "; ".join(map(str, found[:_SHOWN])) + (f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else "")
     return f"ledger and broker differ: {shown}"
-
-
-def _digest(found: tuple[BrokerDifference, ...]) -> str:
-    """Return a digest of the differences: by how much each asset differs, whatever its position is."""
-    excess = {d.asset: format((d.broker - d.ledger).normalize(), "f") for d in found}
-    return hashlib.sha256(canonical(excess).encode()).hexdigest()

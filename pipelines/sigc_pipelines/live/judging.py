@@ -94,9 +94,9 @@ def _in_session(connection: sqlite3.Connection, run: Run, fills: Sequence[Fill],
         done[fill.asset] = done.get(fill.asset, ZERO) + fill.side.sign * fill.quantity
     # Fills of the session are in its units already: take them out, restate the rest, put them back.
     before = {a: now.positions.get(a, ZERO) - done.get(a, ZERO) for a in {*now.positions, *done}}
-    after = restated_positions(before, acts, run.key.session, now.prices, step)
+    after = restated_positions(before, acts, run.key.session, now.prices, step, now.adopted)
     positions = {a: after.get(a, ZERO) + done.get(a, ZERO) for a in {*after, *done}}
-    money = now.book.cash + now.book.receivables + owed_at(before, acts, run.key.session, now.prices, step)
+    money = now.book.cash + now.book.receivables + owed_at(before, acts, run.key.session, now.prices, step, now.adopted)
     worth = money + sum((q * now.prices[a] for a, q in positions.items() if a in now.prices), ZERO)
     return replace(now, worth=worth, positions={a: q for a, q in positions.items() if q})
 

@@ -21,12 +21,12 @@ from sigc.store.ledger import books, control, runs
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import BookKey, Finding
 from sigc_pipelines.brokers.protocol import RejectedError, UnreachableError, simulation
-from sigc_pipelines.live import broker_diff as compare
 from sigc_pipelines.live.publish import publish
 from sigc_pipelines.live.session import Moment, moment
 from sigc_pipelines.live.trading import TargetFeed, Trading
 from sigc_pipelines.live.valuing import ClosesSince, follow
 from sigc_pipelines.prices.closes import Closes
+from sigc_pipelines.reconcile.adopt import Adoption, refusal
 from sigc_pipelines.records.artifacts import refresh
 
 
@@ -85,18 +85,17 @@ def followed(
     key: BookKey,
     at: Moment,
     closes_since: ClosesSince,
-    accepted: tuple[str, str] | None = None,
+    accepted: Adoption | None = None,
     actions: Sequence[Action] = (),
 ) -> dict[str, Decimal]:
     """Take in everything up to the as-of session. Return the newest prices.
 
-    accepted: the person who accepts the differences between ledger and broker, and the reason. actions: corporate
-    actions, as the data list them. Raises E600, E601, E602.
+    accepted: the person who adopts the differences between ledger and broker. actions: corporate actions, as the data
+    list them. Raises E600, E601, E602.
     """
 
     def agree() -> None:
-        patience_s = trading.config.execution.lookup_grace_s
-        no = compare.refusal(trading.ledger, trading.broker, trading.clock, patience_s, accepted)
+        no = refusal(trading, accepted)
         if no is not None:
             raise SigcError(no)
 
@@ -115,5 +114,5 @@ def fund(trading: Trading) -> None:
     if broker is None:
         return
     with trading.ledger.reading() as connection:
-        for book in books.books(connection):
+        for book in (one for one in books.books(connection) if one.capital):
             broker.deposit(f"{trading.ledger.id}/{book.key.strategy}/{book.key.portfolio}", book.capital)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from sigc.actions import Action
 from sigc.calendar.sessions import Calendar, Session
-from sigc.store.ledger import action_rows, books, price_marks
+from sigc.store.ledger import action_rows, adjustments, books, price_marks
 from sigc.store.ledger.action_effects import DueAction
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import ZERO, BookKey, Nav
@@ -35,24 +35,27 @@ ClosesSince = Callable[[str], Closes]  # closing prices from an ISO date on
 @dataclass(frozen=True, slots=True)
 class BookValue:
     """The value of a book now. worth: cash, receivables and positions at the last prices. prices: the newest known, by
-    asset.
+    asset. adopted: by asset, the session up to which corporate actions are part of the position already, as it was
+    taken over from the broker.
     """
 
     book: books.Book
     worth: Decimal
     positions: Mapping[str, Decimal]
     prices: Mapping[str, Decimal]
+    adopted: Mapping[str, str] = field(default_factory=dict)
 
 
 def standing(connection: sqlite3.Connection, key: BookKey, prices: Mapping[str, Decimal]) -> BookValue:
     """Return a book's value at these prices; a position without one counts at its average price. Raises KeyError."""
-    book = books.book(connection, key)
-    if book is None:
+    found = books.book(connection, key)
+    if found is None:
         raise KeyError(f"there is no book {key}")
     held = books.positions(connection, key)
     known = {p.asset: p.average_price for p in held} | dict(prices)  # a price wins over an average price
-    worth = book.cash + book.receivables + sum((p.quantity * known[p.asset] for p in held), ZERO)
-    return BookValue(book, worth, {p.asset: p.quantity for p in held}, known)
+    worth = found.cash + found.receivables + sum((p.quantity * known[p.asset] for p in held), ZERO)
+    adopted = {asset: day for (book, asset), day in action_rows.watermarks(connection).items() if book == key and asset}
+    return BookValue(found, worth, {p.asset: p.quantity for p in held}, known, adopted)
 
 
 def follow(
@@ -188,6 +191,9 @@ def nav_at(connection: sqlite3.Connection, key: BookKey, session: Session, price
         held[entry.asset] = held.get(entry.asset, ZERO) - entry.amounts.change
         if entry.into:
             held[entry.into] = held.get(entry.into, ZERO) - entry.amounts.into_change
+    for adjusted in adjustments.of_book(connection, key, after=str(session.day)):
+        cash -= adjusted.cash
+        held[adjusted.asset] = held.get(adjusted.asset, ZERO) - adjusted.change
     # Now `held`, `cash` and `owed` are as of the close. Quantities are in that session's units, as `prices` are.
     values = [quantity * now.prices[asset] for asset, quantity in held.items() if asset in now.prices]
     net, gross = sum(values, ZERO), sum((abs(v) for v in values), ZERO)

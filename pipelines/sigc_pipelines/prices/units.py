@@ -48,13 +48,15 @@ def restated_positions(
     session: str,
     prices: Mapping[str, Decimal] | None = None,
     step: Decimal = _ONE,
+    adopted: Mapping[str, str] | None = None,
 ) -> dict[str, Decimal]:
     """Return `positions` (quantity by asset, before these actions) in the units of `session`, without zeros.
 
-    prices: the last ones, which a delisting by its return is valued at. step: quantities are multiples of it.
+    prices: the last ones, which a delisting by its return is valued at. step: quantities are multiples of it. adopted:
+    by asset, the session up to which actions are part of the quantity already.
     """
     dues = _dues(actions, session, prices or {})
-    found = effects(dues, {asset: {_HOLDER: q} for asset, q in positions.items()}, (), step)
+    found = effects(dues, {asset: {_HOLDER: q} for asset, q in positions.items()}, (), step, _marks(adopted))
     after = dict(positions)
     for due in dues:
         effect = found.get((due.key, _HOLDER))
@@ -72,10 +74,19 @@ def owed_at(
     session: str,
     prices: Mapping[str, Decimal] | None = None,
     step: Decimal = _ONE,
+    adopted: Mapping[str, str] | None = None,
 ) -> Decimal:
-    """Return the money that these actions pay to a holder of `positions` (or take): part of what sizes the session."""
-    found = effects(_dues(actions, session, prices or {}), {a: {_HOLDER: q} for a, q in positions.items()}, (), step)
+    """Return the money that these actions pay to a holder of `positions` (or take): part of what sizes the session.
+
+    adopted: as in `restated_positions`.
+    """
+    base = {asset: {_HOLDER: quantity} for asset, quantity in positions.items()}
+    found = effects(_dues(actions, session, prices or {}), base, (), step, _marks(adopted))
     return sum((effect.owed + effect.lieu for effect in found.values()), ZERO)
+
+
+def _marks(adopted: Mapping[str, str] | None) -> dict[tuple[BookKey, str], str]:
+    return {(_HOLDER, asset): session for asset, session in (adopted or {}).items()}
 
 
 def restated_price(price: Decimal, actions: Iterable[Action], session: str) -> Decimal:
@@ -103,7 +114,7 @@ def in_session(
     if not lacking:
         return now
     ahead = acting_between(actions, calendar, priced, session)
-    positions = restated_positions(now.positions, lacking, session, now.prices, step)
+    positions = restated_positions(now.positions, lacking, session, now.prices, step, now.adopted)
     prices = dict(now.prices)
     for action in ahead:
         if action.asset in prices:
@@ -113,7 +124,7 @@ def in_session(
     for (_, is_ahead), group in groupby(renames, key=lambda a: (a.ex_date, a in ahead)):
         own = {} if is_ahead else prices  # prices that know the new names already stand
         prices = renamed(prices, {a.asset: a.into for a in group}) | own
-    owed = owed_at(now.positions, lacking, session, now.prices, step)
+    owed = owed_at(now.positions, lacking, session, now.prices, step, now.adopted)
     money = now.book.cash + now.book.receivables + owed
     worth = money + sum((q * prices[a] for a, q in positions.items() if a in prices), ZERO)
     return replace(now, worth=worth, positions=positions, prices=prices)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sigc.actions import in_order
 from sigc.errors import Severity
-from sigc.store.ledger import books
+from sigc.store.ledger import action_rows, books
 from sigc.store.ledger.records import Finding
 from sigc_pipelines.compute import Loaded
 from sigc_pipelines.live import broker_diff
@@ -15,6 +16,7 @@ from sigc_pipelines.live.valuing import BookValue, newest_prices, standing
 from sigc_pipelines.prices.as_traded import refuse_adjusted, told_of_actions
 from sigc_pipelines.prices.closes import Closes
 from sigc_pipelines.prices.units import in_session
+from sigc_pipelines.reconcile.adopt import Adoption
 from sigc_pipelines.stages.run_context import RunContext
 
 
@@ -58,7 +60,8 @@ def _valued(context: RunContext, data: Loaded) -> BookValue:
         prices = newest_prices(context.ledger, trading.calendar, book, at.as_of, closes_since)
     else:
         request = context.request
-        accepted = (request.who, request.reason) if request.accepts_differences else None
+        by = Adoption(request.who, request.reason, book, is_own_only=True, run=context.run.id)
+        accepted = by if request.accepts_differences else None
         prices = followed(trading, book, at, closes_since, accepted, data.actions)
     with context.ledger.reading() as connection:
         if books.book(connection, book) is None:
@@ -67,5 +70,6 @@ def _valued(context: RunContext, data: Loaded) -> BookValue:
         else:
             now, valued = standing(connection, book, prices), books.last_nav(connection, book)
             known = str(at.as_of.day) if valued is None else valued.session
-    step = trading.broker.capabilities().quantity_step
-    return in_session(now, data.actions, trading.calendar, (known, str(at.as_of.day), str(at.session.day)), step)
+        adopted = action_rows.by_hand(connection, str(at.as_of.day), str(at.session.day))
+    step, actions = trading.broker.capabilities().quantity_step, in_order([*data.actions, *adopted])
+    return in_session(now, actions, trading.calendar, (known, str(at.as_of.day), str(at.session.day)), step)

@@ -18,14 +18,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from itertools import groupby
 
 from sigc.actions import Action, ActionKind
 from sigc.errors import Diagnostic, SigcError
 from sigc.store.audit.chain import AuditEvent
 from sigc.store.ledger import action_rows as rows
-from sigc.store.ledger import orders, runs
-from sigc.store.ledger.accounts import add_cash, moved, position, put_position, rescaled
+from sigc.store.ledger import adjustments, orders, runs
+from sigc.store.ledger.accounts import add_cash, holders, moved, position, put_position, rescaled
 from sigc.store.ledger.action_effects import (
     EFFECT,
     PAYMENT,
@@ -37,10 +38,10 @@ from sigc.store.ledger.action_effects import (
     can_be_valued,
     effects,
     in_order,
+    is_past,
     steps,
 )
-from sigc.store.ledger.action_lists import BY_HAND
-from sigc.store.ledger.action_rows import ActionEntry, StoredAction
+from sigc.store.ledger.action_rows import BY_HAND, ActionEntry, StoredAction
 from sigc.store.ledger.ledger import Transaction
 from sigc.store.ledger.records import ZERO, BookKey, RunKind, Side
 
@@ -100,8 +101,12 @@ def book_again(tx: Transaction) -> tuple[ActionEntry, ...]:
 def _book(tx: Transaction, one: Component, through: str, step: Decimal) -> list[ActionEntry]:
     before = {due.key: rows.entries_of(tx.connection, due.key) for due in one.dues}
     moves = [m for asset in sorted(one.assets) for m in _moves(tx.connection, asset, one.before)]
-    base = _base(tx.connection, one, moves, [e for own in before.values() for e in own])
-    found = effects(one.dues, base, moves, step, rows.watermarks(tx.connection))
+    marks = rows.watermarks(tx.connection)
+    # What was booked up to a watermark stands, whatever becomes known of it: an adopted position includes it.
+    kept = {due.key: [e for e in before[due.key] if is_past(due, e.book, marks)] for due in one.dues}
+    free = {due.key: [e for e in before[due.key] if not is_past(due, e.book, marks)] for due in one.dues}
+    base = _base(tx.connection, one, moves, [e for own in free.values() for e in own])
+    found = effects(one.dues, base, moves, step, marks)
     by_key: dict[Key, dict[BookKey, Effect]] = {}
     for (key, holder), effect in found.items():
         by_key.setdefault(key, {})[holder] = effect
@@ -112,6 +117,7 @@ def _book(tx: Transaction, one: Component, through: str, step: Decimal) -> list[
             for holder, effect in by_key.get(due.key, {}).items()
             for name, amounts in steps(due, effect, through).items()
         }
+        wanted |= _standing(due, kept[due.key], through)
         made += [(due, entry) for entry in _corrected(tx, due, wanted, before[due.key])]
         # Come back at the pay session for an effect that leaves a receivable; at its own session for a delisting whose
         # value
@@ -121,6 +127,18 @@ def _book(tx: Transaction, one: Component, through: str, step: Decimal) -> list[
         rows.put_next(tx, due.key, next if can_be_valued(due) else due.session)
     _move(tx, made)
     return [entry for _, entry in made]
+
+
+def _standing(due: DueAction, booked: Iterable[ActionEntry], through: str) -> dict[_Part, Amounts]:
+    """Return the amounts of entries that stand: as they are booked, and what they owe is paid once it is due."""
+    found: dict[_Part, Amounts] = {}
+    for entry in booked:
+        part = (entry.book, entry.step, entry.into)
+        found[part] = found.get(part, Amounts()) + entry.amounts
+    for (holder, step, into), amounts in tuple(found.items()):
+        if step == EFFECT and amounts.receivable and due.pay_session <= through:
+            found[holder, PAYMENT, into] = Amounts(cash=amounts.receivable, receivable=-amounts.receivable)
+    return found
 
 
 def _base(
@@ -152,10 +170,11 @@ def _moves(connection: sqlite3.Connection, asset: str, after: datetime) -> list[
         " WHERE f.asset = ? AND f.at > ?",
         (asset, after.isoformat()),
     )
-    return [
+    fills = [
         Move(BookKey(s, p), asset, datetime.fromisoformat(at), Side(side).sign * Decimal(q))
         for s, p, at, side, q in found
     ]
+    return fills + [Move(a.book, asset, a.since, a.change) for a in adjustments.of_asset(connection, asset, after)]
 
 
 def _corrected(
@@ -276,6 +295,23 @@ def _split_price(due: DueAction) -> Decimal:
     """
     ratio = due.action.ratio
     return ZERO if due.price is None else rescaled(due.price, Decimal(ratio.denominator), Decimal(ratio.numerator))
+
+
+def book_split(tx: Transaction, asset: str, ratio: Fraction, at: tuple[str, datetime, str], step: Decimal) -> None:
+    """Book a split that the broker has applied, in every book that holds the asset, whatever the lists say of it.
+
+    at: the session from which it counts, the instant of the close before it, and the session up to which listed actions
+    leave these positions alone.
+    """
+    session, before, until = at
+    id = f"{BY_HAND} {tx.at.astimezone(UTC).isoformat()}"
+    due = DueAction(
+        Action(date.fromisoformat(session), asset, ActionKind.SPLIT, ratio, id=id), session, before, session
+    )
+    rows.put_action(tx, due, "")
+    _book(tx, Component((due,), frozenset({asset}), before), session, step)
+    for holder in holders(tx.connection, asset):
+        rows.put_watermark(tx, holder, asset, until, "adopted")
 
 
 def plan_rename(tx: Transaction, key: BookKey, old: str, new: str, who: str, reason: str) -> DueAction:

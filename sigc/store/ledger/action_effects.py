@@ -159,6 +159,14 @@ def effects(
     return world.found
 
 
+def is_past(due: DueAction, holder: BookKey, watermarks: Mapping[tuple[BookKey, str], str]) -> bool:
+    """Return True if an action leaves a holder's position alone: its session is not after the holder's watermark, of
+    the asset or of what the asset becomes.
+    """
+    names = ("", due.action.asset, due.action.into or "")
+    return due.session <= max(watermarks.get((holder, name), "") for name in names)
+
+
 def in_order(dues: Iterable[DueAction]) -> list[DueAction]:
     """Return the actions in the order in which they apply."""
     of = list(dues)
@@ -200,11 +208,7 @@ class _World:
 
     def _of(self, due: DueAction) -> dict[BookKey, Fraction]:
         own = self.held.get(due.action.asset, {})
-        return {h: q for h, q in sorted(own.items()) if q and not self._is_before(due, h)}
-
-    def _is_before(self, due: DueAction, holder: BookKey) -> bool:
-        of_all, of_asset = (self.watermarks.get((holder, a), "") for a in ("", due.action.asset))
-        return due.session <= max(of_all, of_asset)
+        return {h: q for h, q in sorted(own.items()) if q and not is_past(due, h, self.watermarks)}
 
     def _rename(self, renames: Iterable[DueAction]) -> None:
         # Take all old names away before any new name gets shares: A -> B and B -> A in one session must swap.

@@ -22,8 +22,6 @@ from sigc.store.ledger.action_effects import DueAction
 from sigc.store.ledger.ledger import Transaction
 from sigc.store.ledger.records import BookKey
 
-BY_HAND = "by hand"  # prefix of the ids of manual actions, which no list has
-
 
 @dataclass(frozen=True, slots=True)
 class _Listed:
@@ -124,7 +122,9 @@ def take(tx: Transaction, lister: BookKey, lists: dict[str, tuple[DueAction, ...
             since, _ = rows.progress(tx.connection)
             _put(tx, asset, _Listed(owner.lister, owner.digest, False, ""))
         _put(tx, asset, _Listed(lister, _digest(dues), True, since))
-        _merge(tx, lister, asset, dues, max(since, _least(marks, asset)))
+        least = _least(marks, asset)
+        _merge(tx, lister, asset, dues, max(since, least))
+        _tell_adopted(tx, lister, asset, dues, least)
 
 
 def _merge(tx: Transaction, lister: BookKey, asset: str, dues: Sequence[DueAction], since: str) -> None:
@@ -147,7 +147,7 @@ def _merge(tx: Transaction, lister: BookKey, asset: str, dues: Sequence[DueActio
         elif before.vanished:
             rows.put_action(tx, before.due, before.next)
     for key, before in kept.items():
-        if key in wanted or before.vanished or before.due.action.id.startswith(BY_HAND):
+        if key in wanted or before.vanished or before.due.action.id.startswith(rows.BY_HAND):
             continue
         gone.append(key)
         if before.due.session > through and not rows.entries_of(tx.connection, key):
@@ -176,6 +176,15 @@ def _least(marks: dict[tuple[BookKey, str], str], asset: str) -> str:
     books = {book for book, _ in marks}
     bounds = [max(marks.get((book, ""), ""), marks.get((book, asset), "")) for book in books]
     return min(bounds, default="")
+
+
+def _tell_adopted(tx: Transaction, lister: BookKey, asset: str, dues: Iterable[DueAction], least: str) -> None:
+    """Tell of actions that are not applied because the position was taken over from the broker after them."""
+    opened = _least({(book, name): day for (book, name), day in rows.watermarks(tx.connection).items() if not name}, "")
+    stored = {kept.due.key for kept in rows.listed(tx.connection, asset)}
+    late = [due.key for due in dues if opened < due.session <= least and due.key not in stored]
+    if late:
+        _say(tx, "actions.adopted", lister, {"asset": asset, "until": least, "actions": late})
 
 
 def _listed(connection: sqlite3.Connection, asset: str) -> tuple[_Listed, ...]:

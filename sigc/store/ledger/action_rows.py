@@ -27,6 +27,7 @@ _ENTRY = (
     "SELECT number, strategy, portfolio, asset, kind, ex_date, id, step, into_asset, change, into_change, fraction,"
     " cash, receivable, session, pay_session, at, reason, corrects FROM action_entries"
 )
+BY_HAND = "by hand"  # prefix of the ids of manual actions, which no list has
 _THROUGH, _STEP = "actions.through", "actions.step"
 
 
@@ -149,6 +150,12 @@ def between(connection: sqlite3.Connection, after: str, until: str) -> tuple[Due
     """Return the stored actions with after < session <= until, by session."""
     where = "WHERE session > ? AND session <= ? ORDER BY session"
     return tuple(k.due for k in _kept(connection.execute(f"{_ACTION} {where}", (after, until))))
+
+
+def by_hand(connection: sqlite3.Connection, after: str, until: str) -> tuple[Action, ...]:
+    """Return the splits with after < session <= until that a person has adopted, and no list has."""
+    found = (due.action for due in between(connection, after, until))
+    return tuple(a for a in found if a.id.startswith(BY_HAND) and a.kind is ActionKind.SPLIT)
 
 
 def put_entry(tx: Transaction, entry: ActionEntry) -> int:

@@ -3,13 +3,14 @@
 A fill is identified by the broker's execution id; recording it is idempotent. A broker report is stored in one
 transaction (`take_in`): its fills, its charges and the cursor for the next request.
 
-Invariant of every commit: cash = capital + cash of the book's fills + its charges + cash of its action entries;
-receivables = sum of its entries' receivables; a position = sum of its fills and of its entries' changes
-(`action_booking.py`, `recount.py`).
+Invariant of every commit: cash = capital + cash of the book's fills + its charges + cash of its entries; receivables =
+sum of its entries' receivables; a position = sum of its fills and of its entries' changes (`action_booking.py` and
+`adjustments.py` write entries, `recount.py` checks the sums).
 """
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 
 from sigc.store.audit.chain import AuditEvent
 from sigc.store.ledger import action_booking as booking
-from sigc.store.ledger import action_rows, orders
+from sigc.store.ledger import action_rows, adjustments, orders
 from sigc.store.ledger.accounts import add_cash, holders, moved, position, put_position
 from sigc.store.ledger.ledger import Transaction
 from sigc.store.ledger.records import ZERO, BookKey, Charge, Fill, Nav, Position, RunKey, Side
@@ -146,6 +147,7 @@ def _add_fill(tx: Transaction, fill: Fill) -> bool:
     key = BookKey(intent.key.strategy, intent.key.portfolio)
     held = _move_position(tx, key, fill)
     add_cash(tx, key, fill.cash)
+    adjustments.take_back(tx, key, fill)
     action_rows.fill_came(tx, fill.asset, fill.at)
     name = "fill" if intent.filled + fill.quantity <= intent.quantity else "fill.excess"
     said |= {"at": fill.at, "slippage_bps": _slippage_bps(fill, intent.reference), "position": held}
@@ -286,6 +288,13 @@ def _fills(connection: sqlite3.Connection, where: str, *values: str) -> tuple[Fi
         Fill(e, c, a, Side(s), Decimal(q), Decimal(p), Decimal(m), datetime.fromisoformat(at))
         for e, c, a, s, q, p, m, at in rows
     )
+
+
+def foreign_fills(connection: sqlite3.Connection) -> tuple[Fill, ...]:
+    """Return the fills of orders that this ledger did not send, in order of arrival: they are in no book."""
+    told = connection.execute("SELECT record FROM audit WHERE event = 'fill.foreign' ORDER BY seq")
+    ids = [str(json.loads(record)["payload"]["execution_id"]) for (record,) in told]
+    return tuple(fill for id in ids for fill in _fills(connection, "WHERE f.execution_id = ?", id))
 
 
 def charged(connection: sqlite3.Connection, key: BookKey, after: datetime | None = None) -> Decimal:

@@ -372,4 +372,27 @@ UPDATE nav SET basis = 'declared';
 CREATE INDEX fills_of_asset ON fills (asset, at);
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _DAEMON, _GIVEN_UP, _HISTORY, _PLANS, _ANCHOR, _ACTIONS, ALERTS)
+# Adjusting entries: differences to the broker that a person adopted.
+_ADJUSTMENTS = """
+CREATE TABLE adjustments (
+    number INTEGER PRIMARY KEY,
+    strategy TEXT NOT NULL,
+    portfolio TEXT NOT NULL,
+    asset TEXT NOT NULL,
+    change TEXT NOT NULL,
+    cash TEXT NOT NULL,
+    price TEXT,
+    cause TEXT NOT NULL,
+    client_order_id TEXT NOT NULL,
+    session TEXT NOT NULL,
+    since TEXT NOT NULL,
+    at TEXT NOT NULL,
+    who TEXT NOT NULL,
+    reason TEXT NOT NULL
+) STRICT;
+CREATE INDEX adjustments_of_book ON adjustments (strategy, portfolio, session);
+CREATE INDEX adjustments_of_asset ON adjustments (asset, since);
+CREATE INDEX adjustments_of_order ON adjustments (client_order_id) WHERE client_order_id <> '';
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _DAEMON, _GIVEN_UP, _HISTORY, _PLANS, _ANCHOR, _ACTIONS, ALERTS, _ADJUSTMENTS)
