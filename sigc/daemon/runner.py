@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from sigc.clock import Clock
 from sigc.errors import Diagnostic
+from sigc.rpc.messages.books import ReconcileReply
 from sigc.rpc.messages.requests import WorkerStatus
 from sigc.store.ledger.action_rows import ActionEntry
 from sigc.store.ledger.ledger import Ledger
@@ -146,6 +147,15 @@ class BookUpkeep:
     problems: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Adopting:
+    """The person who takes what the broker holds into the ledger, and why. book: the owner of what differs, if said."""
+
+    who: str
+    reason: str
+    book: BookKey | None = None
+
+
 class Runner(Protocol):
     """Does the work of one configuration."""
 
@@ -163,6 +173,10 @@ class Runner(Protocol):
 
     def rename_asset(self, book: BookKey, old: str, new: str, who: str, reason: str) -> tuple[ActionEntry, ...]:
         """Rename an asset in every book that holds it, `book` among them. Return the entries moved. Raise SigcError."""
+        ...
+
+    def reconcile(self, adopting: Adopting | None = None) -> ReconcileReply:
+        """Compare ledger and broker, and adopt what differs if asked to. Raise SigcError."""
         ...
 
     def keep(self, strategy: str, watch: RunHandle) -> BookUpkeep:

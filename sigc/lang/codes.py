@@ -128,7 +128,8 @@ CODES: Mapping[str, tuple[str, str]] = MappingProxyType(
         ),
         "E602": (
             "broker disagrees",
-            "Positions, orders or cash at the broker differ from the ledger. Investigate, then run again with --accept-differences --reason.",
+            "Positions, orders or cash at the broker differ from the ledger. `sigc reconcile` names the likely causes; "
+            "`sigc reconcile --adopt --reason` takes the broker's state into the ledger.",
         ),
         "E603": (
             "order unresolved",

@@ -7,6 +7,7 @@ import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -241,6 +242,40 @@ def test_differences_are_refused_and_accepted(project: Path) -> None:
     gone = data("orders")[2:]
     assert {o["state"] for o in gone} == {"cancelled"}
     assert all("a new paper account" in o["message"] for o in gone)
+
+
+def test_ledger_and_broker_are_compared_and_brought_together(project: Path) -> None:
+    """Money that came past sigc: named, taken in with who and why in the audit."""
+    for day in (D1, D2):
+        run(day)
+    run_out(project)
+    assert sigc("reconcile").stdout == "ledger and broker agree\n"
+    with closing(PaperBroker(project / "work" / "paper.sqlite", PaperSettings(), SystemClock())) as paper:
+        paper.deposit("by wire", Decimal(250_000))
+    told = sigc("reconcile")
+    assert code(told) == 7
+    assert "(cash)" in told.stdout
+    assert "money was paid in" in told.stdout
+    refused = sigc("run", "scripted.sig", "--date", D3)
+    assert code(refused) == 7
+    assert isinstance(refused.exception, SigcError)
+    assert "money was paid in" in refused.exception.diagnostics[0].message
+    assert code(sigc("reconcile", "--adopt")) == 2  # why?
+    assert code(sigc("reconcile", "--book", "scripted")) == 2
+    assert code(sigc("reconcile", "--adopt", "--reason", "x", "--book", "nobody")) == 1
+    before = data("positions")[0]
+    done = data("reconcile", "--adopt", "--reason", "a wire of the desk")
+    (entry,) = done["adopted"]
+    assert (entry["asset"], entry["change"], entry["cash"], entry["cause"]) == ("", "0", "250000", "transfer")
+    assert done["left"] == []
+    after = data("positions")[0]
+    assert Decimal(after["book"]["cash"]) == Decimal(before["book"]["cash"]) + 250_000
+    assert after["positions"] == before["positions"]
+    assert sigc("reconcile").stdout == "ledger and broker agree\n"
+    with closing(sqlite3.connect(project / "work" / "ledger.sqlite")) as connection:
+        (record,) = connection.execute("SELECT record FROM audit WHERE event = 'book.adjusted'").fetchone()
+    assert json.loads(record)["payload"]["reason"] == "a wire of the desk"
+    assert sigc("audit", "verify").exit_code == 0
 
 
 def test_an_asset_is_renamed_by_hand(project: Path) -> None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
+from decimal import Decimal
 
 import pytest
 
+from sigc.clock import SystemClock
+from sigc.config.settings import PaperSettings
 from sigc.errors import SigcError
-from sigc.rpc.messages.books import RenameReply
+from sigc.rpc.messages.books import ReconcileReply, RenameReply
 from sigc.rpc.messages.history import PositionsReply
+from sigc_pipelines.brokers.paper import PaperBroker
 from tests.daemon.daemons import DAYS, Daemon, Site
 
 
@@ -36,3 +41,25 @@ def test_an_asset_is_renamed_while_the_daemon_runs(site: Site) -> None:
         }
         done = site.sigc("book", "actions", "momentum", "--json", "--work-dir", str(site.folder / "work"))
         assert [e["reason"] for e in json.loads(done.stdout)] == ["by hand"]
+
+
+def test_the_broker_is_compared_and_adopted_while_the_daemon_runs(site: Site) -> None:
+    """By the daemon's own hand on the ledger: the command finds it, and nothing else may write."""
+    with Daemon(site), site.client() as client:
+        assert site.run("momentum", date=DAYS[0]).outcome == "done"
+        assert client.post("book/reconcile", {}, reply=ReconcileReply) == ReconcileReply(())
+        with closing(PaperBroker(site.folder / "work" / "paper.sqlite", PaperSettings(), SystemClock())) as paper:
+            paper.deposit("by wire", Decimal(75))
+        told = site.sigc("reconcile", "--json")
+        assert told.returncode == 7
+        (found,) = json.loads(told.stdout)["differences"]
+        assert (found["subject"], found["cause"]) == ("(cash)", "transfer")
+        with pytest.raises(SigcError, match="needs a reason"):
+            client.post("book/adopt", {"reason": ""})
+        with pytest.raises(SigcError, match="no book of 'nobody'"):
+            client.post("book/adopt", {"reason": "x", "strategy": "nobody"})
+        done = site.sigc("reconcile", "--adopt", "--reason", "a wire", "--book", "momentum")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "75" in done.stdout
+        assert done.stdout.rstrip().endswith("ledger and broker agree now")
+        assert client.post("book/reconcile", {}, reply=ReconcileReply) == ReconcileReply(())

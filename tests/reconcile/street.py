@@ -33,7 +33,8 @@ class Street:
         self.fills: list[Fill] = []
         self.book: dict[str, BrokerOrder] = {}
         self.submits: list[OrderRequest] = []
-        self.is_telling = True  # whether new fills are told
+        self.is_telling = True  # False: new fills are kept back
+        self.untold: list[Fill] = []
         self.clock: Clock | None = None  # of the process that trades
 
     def now(self) -> datetime:
@@ -94,9 +95,13 @@ class Street:
             self.now(),
         )
         self.gets(request.asset, request.side.sign * request.quantity, fill.cash)
-        if self.is_telling:
-            self.fills.append(fill)
+        (self.fills if self.is_telling else self.untold).append(fill)
         return done
+
+    def tell(self) -> None:
+        """Tell the fills that were not told."""
+        self.fills += self.untold
+        self.untold.clear()
 
     def hand(self, asset: str, quantity: int, id: str = "by phone") -> None:
         """Somebody trades past sigc."""

@@ -38,7 +38,7 @@ def actions(book: str, most: int, as_json: bool, config: Path | None, work_dir: 
     from sigc_cli.daemon_or_ledger import ledger
 
     with ledger(config, work_dir) as (connection, _):
-        found = action_rows.entries_of_book(connection, _key(connection, book), most=most)
+        found = action_rows.entries_of_book(connection, key_of(connection, book), most=most)
     entries = tuple(told(entry) for entry in found)
     if as_json:
         print_json(entries)
@@ -105,11 +105,12 @@ def _here(
     click.echo(f"no daemon answers: done in this process, with the ledger of {place}", err=True)
     with trading(loaded.config, place, TradeOptions(), render) as (desk, _):
         with desk.ledger.reading() as connection:
-            key = _key(connection, book)
+            key = key_of(connection, book)
         return tuple(told(entry) for entry in rename(desk, key, old, new, user(), reason))
 
 
-def _key(connection: sqlite3.Connection, book: str) -> BookKey:
+def key_of(connection: sqlite3.Connection, book: str) -> BookKey:
+    """Return the key of STRATEGY or STRATEGY/PORTFOLIO. Raises SigcError E312."""
     from sigc.errors import Diagnostic, SigcError, did_you_mean
     from sigc.store.history import history
     from sigc.store.ledger import books

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 @click.option("--slot", default="", help="The scheduled fire, where a session is traded several times.")
 @click.option("--force", is_flag=True, help="Run even if traded already or paused, as a new revision; needs --reason.")
 @click.option(
-    "--accept-differences", is_flag=True, help="Accept differences between ledger and broker; needs --reason."
+    "--accept-differences",
+    is_flag=True,
+    help="Adopt first what differs from the broker; needs --reason.",
 )
 @click.option("--reason", default="", metavar="TEXT", help="Reason, kept in the audit with your name.")
 @click.option("--detach", is_flag=True, help="Return at once with the run's id; needs a daemon.")

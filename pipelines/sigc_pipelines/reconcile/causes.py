@@ -59,13 +59,13 @@ class ForeignTrade:
 class Evidence:
     """Facts beside the differences themselves.
 
-    actions: listed, with ex-dates of those days. prices: the newest by asset. worth: of the account, at these prices.
+    actions: listed, with ex-dates of those days. held: in all books, by asset. worth: of the account.
     """
 
     gaps: Sequence[OrderGap] = ()
     trades: Sequence[ForeignTrade] = ()
     actions: Sequence[Action] = ()
-    prices: Mapping[str, Decimal] = field(default_factory=dict)
+    held: Mapping[str, Decimal] = field(default_factory=dict)
     worth: Decimal = ZERO
 
 
@@ -223,9 +223,10 @@ def _ended(old: BrokerDifference, new: BrokerDifference | None, action: Action) 
 
 
 def _of_shape(one: BrokerDifference, all: Mapping[str, BrokerDifference]) -> tuple[ExplainedDifference, ...]:
-    twins = [d for d in all.values() if d is not one and (_is_rename(one, d) or _is_rename(d, one))]
-    if len(twins) == 1:
-        old, new = (one, twins[0]) if one.broker == 0 else (twins[0], one)
+    pairs = [(a, b) for a in all.values() for b in all.values() if _is_rename(a, b)]
+    own = [pair for pair in pairs if one in pair]
+    if len(own) == 1 and len([pair for pair in pairs if own[0][0] in pair or own[0][1] in pair]) == 1:
+        old, new = own[0]
         return _renamed(old, new, "all of it under another name: renamed, though no action is listed")
     ratio = _whole_ratio(one)
     if ratio is not None:
@@ -297,7 +298,8 @@ def _with_estimates(
 def _of_cash(one: BrokerDifference, evidence: Evidence) -> ExplainedDifference:
     part = (GapPart(ZERO, one.excess),)
     for action in evidence.actions:
-        if action.kind is ActionKind.DIVIDEND and action.cash and one.excess % Decimal(repr(float(action.cash))) == 0:
+        paid = evidence.held.get(action.asset, ZERO) * Decimal(repr(float(action.cash)))
+        if action.kind is ActionKind.DIVIDEND and paid and abs(one.excess - paid) <= _CENT:
             text = f"as a dividend of {action.cash:g} of {action.asset} of {action.ex_date}"
             return ExplainedDifference(one, GapCause.DIVIDEND, text, part, action.asset)
     if one.excess < 0 and -one.excess <= max(evidence.worth, ZERO) * _FEE_SHARE:

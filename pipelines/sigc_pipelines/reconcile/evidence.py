@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from decimal import Decimal
 
-from sigc.store.ledger import action_rows, adjustments, books, orders, price_marks
+from sigc.store.ledger import action_rows, adjustments, books, orders
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import ZERO
 from sigc_pipelines.brokers.protocol import Broker
@@ -33,13 +33,12 @@ def gathered(ledger: Ledger, broker: Broker, found: Iterable[BrokerDifference]) 
                 gaps.append(OrderGap(id, intent.asset, quantity, intent.reference))
         around = str((now - _LOOK_BACK).date()), str((now + _LOOK_AHEAD).date())
         actions = [due.action for due in action_rows.between(connection, *around)]
-        prices: dict[str, Decimal] = {}
-        for book in books.books(connection):
-            known = price_marks.valued_at(connection, book.key) or {}
-            prices |= {asset: priced.price for asset, priced in known.items()}
+        held: dict[str, Decimal] = {}
+        for one in books.positions(connection):
+            held[one.asset] = held.get(one.asset, ZERO) + one.quantity
         trades = _foreign_trades(connection, names)
     open_gaps = tuple(gap for gap in gaps if not _is_adopted(ledger, gap))
-    return Evidence(open_gaps, trades, tuple(actions), prices, broker.account().equity)
+    return Evidence(open_gaps, trades, tuple(actions), held, broker.account().equity)
 
 
 def _is_adopted(ledger: Ledger, gap: OrderGap) -> bool:

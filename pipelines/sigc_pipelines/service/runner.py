@@ -20,6 +20,7 @@ from sigc.calendar.sessions import Calendar
 from sigc.clock import Clock, HandClock
 from sigc.config.settings import Config
 from sigc.daemon.runner import (
+    Adopting,
     BookUpkeep,
     CheckedStrategy,
     RunEnd,
@@ -30,6 +31,7 @@ from sigc.daemon.runner import (
     StrategyEntry,
 )
 from sigc.errors import Diagnostic, SigcError
+from sigc.rpc.messages.books import ReconcileReply
 from sigc.store.ledger import books, orders, runs
 from sigc.store.ledger.action_rows import ActionEntry
 from sigc.store.ledger.records import UNRESOLVED, BookKey, Outcome, RunKind
@@ -51,6 +53,7 @@ from sigc_pipelines.live.trading import RunWatch as Followed
 from sigc_pipelines.records.artifacts import Render
 from sigc_pipelines.records.recording import write_plan
 from sigc_pipelines.service.metrics_feed import count_from_here, tell_book, tell_doubts
+from sigc_pipelines.service.reconciled import reconciled
 from sigc_pipelines.service.reports import DrawReport, write_reports
 from sigc_pipelines.service.runner_checks import broker_check, checked, data_check
 from sigc_pipelines.service.scripts import keep_output, run_script
@@ -130,6 +133,10 @@ class DaemonRunner:
     def rename_asset(self, book: BookKey, old: str, new: str, who: str, reason: str) -> tuple[ActionEntry, ...]:
         """Rename an asset in every book that holds it, and in a paper broker's book."""
         return rename_asset(self._trading(self._services.clock), book, old, new, who, reason)
+
+    def reconcile(self, adopting: Adopting | None = None) -> ReconcileReply:
+        """Compare ledger and broker, and adopt what differs if asked to."""
+        return reconciled(self._trading(self._services.clock), adopting)
 
     def keep(self, strategy: str, watch: RunHandle) -> BookUpkeep:
         """Resolve open runs and orders without an outcome, then maintain the book."""

@@ -1,4 +1,4 @@
-"""The verbs of books: rename an asset."""
+"""The verbs of books: rename an asset; compare with the broker, and adopt what it holds."""
 
 from __future__ import annotations
 
@@ -7,8 +7,16 @@ from functools import partial
 
 from sigc.daemon.controller import Controller
 from sigc.daemon.ordering import refusal
+from sigc.daemon.runner import Adopting
 from sigc.daemon.verbs.control import who_of
-from sigc.rpc.messages.books import RenameReply, RenameRequest, told
+from sigc.rpc.messages.books import (
+    AdoptRequest,
+    ReconcileReply,
+    ReconcileRequest,
+    RenameReply,
+    RenameRequest,
+    told,
+)
 from sigc.rpc.verb import Role, VerbCall, verb
 from sigc.store.history import history
 
@@ -25,3 +33,27 @@ async def book_rename_asset(call: VerbCall[Controller], request: RenameRequest) 
     rename = call.daemon.in_force.runner.rename_asset
     found = await asyncio.to_thread(rename, book.key, request.old, request.new, who_of(call), request.reason)
     return RenameReply(tuple(told(entry) for entry in found))
+
+
+@verb("book/reconcile", "POST", Role.OPERATE, timeout_s=60.0)
+async def book_reconcile(call: VerbCall[Controller], request: ReconcileRequest) -> ReconcileReply:  # noqa: ARG001
+    """Take in what the broker tells, and return what differs from the ledger then, with likely causes."""
+    return await asyncio.to_thread(call.daemon.in_force.runner.reconcile)
+
+
+@verb("book/adopt", "POST", Role.TRADE, timeout_s=60.0)
+async def book_adopt(call: VerbCall[Controller], request: AdoptRequest) -> ReconcileReply:
+    """Take what the broker holds into the ledger by adjusting entries; nothing is traded."""
+    if not request.reason:
+        raise refusal("adopting differences needs a reason", "give one by --reason '...'")
+    book = None
+    if request.strategy:
+        look = partial(history.book_of, strategy=request.strategy, portfolio=request.portfolio)
+        found = await call.daemon.books.read(look)
+        if found is None:
+            raise refusal(f"there is no book of '{request.strategy}'", "`sigc positions` shows those there are")
+        book = found.key
+    adopting = Adopting(who_of(call), request.reason, book)
+    done = await asyncio.to_thread(call.daemon.in_force.runner.reconcile, adopting)
+    call.daemon.changed.set()
+    return done

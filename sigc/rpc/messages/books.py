@@ -1,15 +1,17 @@
-"""The messages about books: entries of corporate actions, and renaming an asset."""
+"""The messages about books: corporate actions, renamed assets, differences to the broker."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from decimal import Decimal
+from typing import Annotated, Literal
 
 from sigc.rpc.messages.history import Portfolio
 from sigc.rpc.messages.requests import Text
 from sigc.rpc.schema import Match, Name
 from sigc.store.ledger.action_rows import ActionEntry
+from sigc.store.ledger.adjustments import Adjustment
 
 Asset = Annotated[str, Match(r"[^\x00-\x1f]{1,200}")]
 
@@ -58,6 +60,73 @@ class RenameReply:
     """The entries made, book by book."""
 
     entries: tuple[BookedAction, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcileRequest:
+    """Ask how ledger and broker differ."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptRequest:
+    """Take what the broker holds into the ledger. strategy, portfolio: the owner of what differs, '' for not said."""
+
+    reason: Text
+    strategy: Name | Literal[""] = ""
+    portfolio: Portfolio = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DifferenceTold:
+    """A difference between ledger and broker, and its likely cause.
+
+    subject: an asset, `(cash)`, or the id of an order, whose amount is what is open of it. Amounts are decimals as
+    text.
+    """
+
+    subject: str
+    ledger: str
+    broker: str
+    cause: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AdjustmentTold:
+    """An adjusting entry. asset: '' for cash alone; change: of shares; cash: of the book's money."""
+
+    number: int
+    strategy: str
+    portfolio: str
+    asset: str
+    change: str
+    cash: str
+    cause: str
+    session: str
+    who: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcileReply:
+    """Ledger and broker compared. adopted: the entries made; left: what differs still."""
+
+    differences: tuple[DifferenceTold, ...]
+    adopted: tuple[AdjustmentTold, ...] = ()
+    left: tuple[DifferenceTold, ...] = ()
+
+
+def _amount(number: Decimal) -> str:
+    return f"{number.normalize():f}"
+
+
+def told_adjustment(entry: Adjustment) -> AdjustmentTold:
+    """Return an adjusting entry as it goes over the wire."""
+    book = entry.book
+    return AdjustmentTold(
+        *(entry.number, book.strategy, book.portfolio, entry.asset, _amount(entry.change), _amount(entry.cash)),
+        *(entry.cause, entry.session, entry.who, entry.reason),
+    )
 
 
 def told(entry: ActionEntry) -> BookedAction:

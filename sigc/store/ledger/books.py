@@ -145,9 +145,9 @@ def _add_fill(tx: Transaction, fill: Fill) -> bool:
     # The fill is new (INSERT OR IGNORE inserted it), so order, position and cash change exactly once.
     orders.filled(tx, intent, fill.quantity)
     key = BookKey(intent.key.strategy, intent.key.portfolio)
+    adjustments.take_back(tx, key, fill)  # first: the fill brings its own cost
     held = _move_position(tx, key, fill)
     add_cash(tx, key, fill.cash)
-    adjustments.take_back(tx, key, fill)
     action_rows.fill_came(tx, fill.asset, fill.at)
     name = "fill" if intent.filled + fill.quantity <= intent.quantity else "fill.excess"
     said |= {"at": fill.at, "slippage_bps": _slippage_bps(fill, intent.reference), "position": held}

@@ -1,0 +1,154 @@
+"""Whose a difference is, where several books share an account; and what is told only after it was adopted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from sigc.clock import HandClock
+from sigc.errors import SigcError
+from sigc.store.ledger import adjustments, books, recount
+from sigc.store.ledger.records import BookKey, Outcome
+from sigc_pipelines.live.session import instant_of
+from sigc_pipelines.live.trading import Trading
+from sigc_pipelines.reconcile.adopt import UNASSIGNED, Adoption, adopt, compare
+from tests.reconcile.street import Street
+from tests.trading.floor import Floor
+from tests.trading.script import D1, D2, D3, written
+
+D = Decimal
+ONE, TWO = BookKey("one", "main"), BookKey("two", "main")
+
+
+class Desk:
+    """Two strategies in one account: one holds 1,000 of A and 500 of B, the other 500 of A."""
+
+    def __init__(self, folder: Path, street: Street) -> None:
+        self.street = street
+        self.one = written(folder, {"A": 0.1, "B": 0.05, "E": 0.0}, name="one")
+        self.two = replace(written(folder, {"A": 0.05, "B": 0.0, "E": 0.0}, name="two"), work_dir=self.one.work_dir)
+
+    @contextmanager
+    def open(self, day: str) -> Iterator[Trading]:
+        clock = HandClock(instant_of(self.one.calendar, day))
+        self.street.clock = clock
+        with self.one.open(day, self.street, clock) as trading:
+            yield trading
+
+    def both(self, trading: Trading, day: str) -> list[Outcome]:
+        return [floor.run(trading, f"{floor.strategy.name}-{day}").run.outcome for floor in self.floors]
+
+    @property
+    def floors(self) -> tuple[Floor, Floor]:
+        return self.one, self.two
+
+    def held(self, trading: Trading, key: BookKey) -> dict[str, Decimal]:
+        with trading.ledger.reading() as connection:
+            assert recount.faults(connection) == ()
+            return books.quantities(connection, key)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    found = Desk(tmp_path, Street())
+    with found.open(D1) as trading:
+        assert found.both(trading, D1) == [Outcome.DONE] * 2
+        assert found.held(trading, ONE) == {"A": D(1000), "B": D(500)}
+        assert found.held(trading, TWO) == {"A": D(500)}
+    return found
+
+
+def test_a_split_is_of_every_holder(desk: Desk) -> None:
+    with desk.open(D2) as trading:
+        desk.street.split("A", 3)
+        adopt(trading, Adoption("ann", "3:1"))
+        assert desk.held(trading, ONE) == {"A": D(3000), "B": D(500)}
+        assert desk.held(trading, TWO) == {"A": D(1500)}
+        assert compare(trading).found == ()
+
+
+def test_a_reverse_split_leaves_no_share_too_many(desk: Desk) -> None:
+    """1,500 at 7:1 are 214 for the account: 143 and 71."""
+    with desk.open(D2) as trading:
+        desk.street.split("A", 1, 7)
+        adopt(trading, Adoption("ann", "1:7"))
+        parts = desk.held(trading, ONE)["A"], desk.held(trading, TWO)["A"]
+        assert sum(parts) == desk.street.held["A"] == 214
+        assert all(abs(part - D(whole) / 7) < 1 for part, whole in zip(parts, (1000, 500), strict=True))
+
+
+def test_a_renaming_takes_the_cost_of_each_holder_along(desk: Desk) -> None:
+    with desk.open(D2) as trading:
+        desk.street.renames("A", "E")
+        adopt(trading, Adoption("ann", "renamed"))
+        assert (desk.held(trading, ONE), desk.held(trading, TWO)) == ({"B": D(500), "E": D(1000)}, {"E": D(500)})
+        with trading.ledger.reading() as connection:
+            assert {p.average_price for p in books.positions(connection) if p.asset == "E"} == {D(100)}
+
+
+def test_a_hand_trade_is_of_the_book_that_is_named(desk: Desk) -> None:
+    with desk.open(D2) as trading:
+        desk.street.prices["B"] = D(90)
+        desk.street.hand("B", -100)
+        adopt(trading, Adoption("ann", "sold by phone", TWO))
+        assert desk.held(trading, TWO) == {"A": D(500), "B": D(-100)}
+        with trading.ledger.reading() as connection:
+            (entry,) = adjustments.of_book(connection, TWO)
+        assert (entry.change, entry.cash, entry.price) == (D(-100), D(9000), D(90))
+        assert entry.client_order_id == "by phone"
+        with pytest.raises(SigcError, match="there is no book nobody/main"):
+            adopt(trading, Adoption("ann", "x", BookKey("nobody", "main")))
+
+
+def test_what_nobody_claims_is_unassigned(desk: Desk) -> None:
+    with desk.open(D2) as trading:
+        desk.street.hand("E", 40)
+        adopt(trading, Adoption("ann", "whose is it?"))
+        assert desk.held(trading, UNASSIGNED) == {"E": D(40)}
+        assert compare(trading).found == ()
+        assert desk.both(trading, D2) == [Outcome.UNCHANGED] * 2  # it is none of theirs
+
+
+def test_a_run_adopts_for_its_own_book_alone(desk: Desk) -> None:
+    """B is held by the first book only; A by both, so it is for a person to say."""
+    with desk.open(D2) as trading:
+        desk.street.hand("B", 10)
+        mine = {"accepts_differences": True, "who": "ann", "reason": "mine"}
+        ended = desk.two.run(trading, "two-again", **mine)
+        assert [d.code for d in ended.problems] == ["E602"]
+        assert desk.held(trading, TWO) == {"A": D(500)}
+        ended = desk.one.run(trading, "one-again", **mine)
+        assert [(o.asset, o.side.sign * o.quantity) for o in ended.orders] == [("B", D(-10))]
+        desk.street.hand("A", 10, "again")
+        ended = desk.one.run(trading, "one-slot", slot="2", **mine)
+        assert [d.code for d in ended.problems] == ["E602"]
+
+
+def test_a_fill_that_is_told_after_it_was_adopted_counts_once(tmp_path: Path) -> None:
+    """The broker has 1,000 more and does not tell why; when it does, at 101, cost and cash are those of the fill."""
+    street = Street()
+    floor = written(tmp_path, {"A": 0.1})
+    clock = HandClock(instant_of(floor.calendar, D1))
+    street.clock, street.is_telling, street.prices["A"] = clock, False, D(101)
+    key = BookKey("scripted", "main")
+    with floor.open(D1, street, clock) as trading:
+        floor.run(trading, "one")
+        adopt(trading, Adoption("ann", "the fill is missing"))
+        with trading.ledger.reading() as connection:
+            assert books.quantities(connection, key) == {"A": D(1000)}
+        street.tell()
+        assert compare(trading).found == ()
+        with trading.ledger.reading() as connection:
+            (position,), book = books.positions(connection, key), books.book(connection, key)
+            entries = adjustments.of_book(connection, key)
+            assert recount.faults(connection) == ()
+        assert book is not None
+        assert (position.quantity, position.average_price, book.cash) == (D(1000), D(101), D(899_000))
+        assert [(e.change, e.who) for e in entries] == [(D(1000), "ann"), (D(-1000), "sigc")]
+    with floor.open(D3, street, clock) as trading:
+        assert compare(trading).found == ()
