@@ -278,6 +278,33 @@ def test_ledger_and_broker_are_compared_and_brought_together(project: Path) -> N
     assert sigc("audit", "verify").exit_code == 0
 
 
+def test_a_strategy_is_renamed(project: Path) -> None:
+    """Its book is listed without an owner; after the renaming the new name's run finds what is held."""
+    for day in (D1, D2):
+        run(day)
+    (book,) = data("book", "list")
+    assert (book["strategy"], book["positions"], book["capital"], book["is_owned"]) == (
+        "scripted",
+        2,
+        "1000000.0",
+        False,
+    )
+    assert sigc("book", "list").stdout.splitlines()[2].split()[:4] == [
+        "scripted/main",
+        "1,000,000.00",
+        "1,000,000.00",
+        "2",
+    ]
+    (project / "scripted.sig").rename(project / "other.sig")
+    done = sigc("book", "rename", "scripted", "other", "--reason", "another name")
+    assert done.stdout == "scripted/main is other/main now\n"
+    assert code(sigc("book", "rename", "scripted", "other", "--reason", "again")) == 1
+    assert [b["strategy"] for b in data("book", "list")] == ["other"]
+    ended = data("run", "other.sig", "--date", D3)
+    assert [o["quantity"] for o in ended["orders"]] == ["2000", "2000"]  # turned from what is held, not bought anew
+    assert sigc("audit", "verify").exit_code == 0
+
+
 def test_an_asset_is_renamed_by_hand(project: Path) -> None:
     """In the ledger and at the paper broker; what it cannot do changes nothing."""
     for day in (D1, D2, D3):

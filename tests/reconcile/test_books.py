@@ -13,10 +13,11 @@ import pytest
 from sigc.clock import HandClock
 from sigc.errors import SigcError
 from sigc.store.ledger import adjustments, books, recount
-from sigc.store.ledger.records import BookKey, Outcome
+from sigc.store.ledger.book_rename import rename_strategy
+from sigc.store.ledger.records import UNASSIGNED, BookKey, Outcome
 from sigc_pipelines.live.session import instant_of
 from sigc_pipelines.live.trading import Trading
-from sigc_pipelines.reconcile.adopt import UNASSIGNED, Adoption, adopt, compare
+from sigc_pipelines.reconcile.adopt import Adoption, adopt, compare
 from tests.reconcile.street import Street
 from tests.trading.floor import Floor
 from tests.trading.script import D1, D2, D3, written
@@ -127,6 +128,77 @@ def test_a_run_adopts_for_its_own_book_alone(desk: Desk) -> None:
         desk.street.hand("A", 10, "again")
         ended = desk.one.run(trading, "one-slot", slot="2", **mine)
         assert [d.code for d in ended.problems] == ["E602"]
+
+
+def test_a_strategy_under_a_new_name_buys_nothing_again(desk: Desk, tmp_path: Path) -> None:
+    """Refused beside the old book; after the renaming it goes on with what is held, and its history."""
+    renamed = replace(written(tmp_path, {"A": 0.1, "B": 0.05, "E": 0.0}, name="neo"), work_dir=desk.one.work_dir)
+    known = {"configured": frozenset({"neo", "two"})}
+    with desk.open(D2) as trading:
+        sent = len(desk.street.submits)
+        with pytest.raises(SigcError, match="beside that of 'one', which has 2 positions and no strategy"):
+            renamed.run(trading, "first", **known)
+        with trading.ledger.transaction("control") as tx:
+            assert rename_strategy(tx, "one", "neo", "ann", "a better name") == (BookKey("neo", "main"),)
+        assert desk.held(trading, BookKey("neo", "main")) == {"A": D(1000), "B": D(500)}
+        ended = renamed.run(trading, "second", **known)
+        assert (ended.run.outcome, ended.orders) == (Outcome.UNCHANGED, ())
+        assert len(desk.street.submits) == sent
+        with trading.ledger.reading() as connection:
+            assert [n.book.strategy for n in books.navs(connection, BookKey("neo", "main"))] == ["neo"] * 2
+            (said,) = connection.execute("SELECT record FROM audit WHERE event = 'book.renamed'").fetchone()
+        assert '"old":"one"' in said
+        with pytest.raises(SigcError, match="there is no book of 'one'"), trading.ledger.transaction("control") as tx:
+            rename_strategy(tx, "one", "x", "ann", "")
+        with pytest.raises(SigcError, match="'two' has a book already"), trading.ledger.transaction("control") as tx:
+            rename_strategy(tx, "neo", "two", "ann", "")
+
+
+def test_a_book_may_be_opened_beside_another_on_purpose(desk: Desk) -> None:
+    with desk.open(D2) as trading:
+        ended = desk.two.run(trading, "own", configured=frozenset({"two"}))  # its book is there already
+        assert ended.run.outcome is Outcome.UNCHANGED
+    fresh = replace(written(desk.one.work_dir.parent, {"A": 0.01}, name="three"), work_dir=desk.one.work_dir)
+    with desk.open(D2) as trading:
+        how = {"configured": frozenset({"three"}), "is_forced": True, "reason": "they are apart"}
+        assert fresh.run(trading, "forced", **how).run.outcome is Outcome.DONE
+
+
+def test_a_new_ledger_does_not_trade_in_an_account_that_is_in_use(tmp_path: Path) -> None:
+    """It was put away: nothing is bought again before a person has taken in what is there."""
+    street = Street()
+    floor = written(tmp_path, {"A": 0.1})
+    clock = HandClock(instant_of(floor.calendar, D1))
+    street.clock = clock
+    with floor.open(D1, street, clock) as trading:
+        floor.run(trading, "one")
+    for path in floor.work_dir.glob("ledger.sqlite*"):
+        path.unlink()
+    with floor.open(D1, street, clock) as trading:
+        ended = floor.run(trading, "again")
+        assert [d.code for d in ended.problems] == ["E602"]
+        assert (
+            "the account is in use, and this ledger has not traded yet: A: ledger 0, broker 1000" in ended.run.message
+        )
+        assert len(street.submits) == 1
+        adopt(trading, Adoption("ann", "the ledger is lost"))
+        assert floor.run(trading, "adopted").run.outcome is Outcome.UNCHANGED
+        assert street.positions() == {"A": D(1000)}
+
+
+def test_a_paper_deposit_is_made_once_whatever_the_name(tmp_path: Path) -> None:
+    """A renamed book keeps its capital; a new one of the old name gets its own."""
+    floor = written(tmp_path, {"A": 0.1}, name="one")
+    floor.day(D1, "one")
+    with floor.open(D1) as trading, trading.ledger.transaction("control") as tx:
+        rename_strategy(tx, "one", "neo", "ann", "")
+    neo = replace(written(tmp_path, {"A": 0.1}, name="neo"), work_dir=floor.work_dir)
+    neo.day(D2, "two")
+    with floor.open(D2) as trading:
+        assert trading.broker.account().cash == 1_000_000 - 100_000
+        floor.run(trading, "three", slot="2")
+        assert compare(trading).found == ()
+        assert trading.broker.account().cash == 2_000_000 - 100_000
 
 
 def test_a_fill_that_is_told_after_it_was_adopted_counts_once(tmp_path: Path) -> None:

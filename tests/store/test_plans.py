@@ -36,6 +36,7 @@ from sigc.store.history.report import report
 from sigc.store.ledger import action_booking as booking
 from sigc.store.ledger import action_rows, adjustments, books, control, jobs, meta, orders, recount, runs
 from sigc.store.ledger.adjustments import Adjustment, GapCause
+from sigc.store.ledger.book_rename import rename_strategy
 from sigc.store.ledger.connection import connect_reader, connect_writer
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import BookKey, Charge, Fill, Outcome, Side
@@ -120,6 +121,8 @@ SCANS = (
     ),
     ("_rows", r"FROM audit ORDER BY seq$", "`audit verify` checks the whole chain"),
     ("charges_by_day", r"ORDER BY c.at$", "the account of a whole replay, whose ledger is its own"),
+    ("is_any_decided", r"LIMIT 1$", "the first alone"),
+    ("rename_strategy", r"^UPDATE", "once in the life of a strategy, by hand"),
     ("_through", r"FROM acted ORDER BY number DESC LIMIT 1$", "the newest alone"),
     ("listed", r"FROM alerts a WHERE 1 ORDER BY a.id DESC LIMIT \?$", "the newest, to a limit"),
 )
@@ -130,6 +133,7 @@ WHOLE = (
     ("_fills", r"r.portfolio = \? ORDER BY \+f.number$", "the account of a whole replay"),
     ("charges_by_day", r"ORDER BY c.at$", "the account of a whole replay"),
     ("count_fills_of", r"", "a counter of metrics: once after a run"),
+    ("rename_strategy", r"^UPDATE", "once in the life of a strategy, by hand"),
     ("foreign_fills", r"", "fills of orders that sigc did not send: looked at when ledger and broker differ"),
     ("counts", r"", "a counter of metrics: once after a run"),
     ("track", r"FROM nav ", "the page's curve: one row a session, kept until a session is added"),
@@ -244,6 +248,9 @@ def adopted(desk: Scene) -> None:
         adjustments.take_back(tx, BOOK, Fill("e1", "o1", "A", Side.BUY, Decimal(1), Decimal(9), Decimal(0), at))
         booking.book_split(tx, "A", Fraction(2), (D5, at, D5), Decimal(1))
         assert action_rows.by_hand(tx.connection, D4, D5)
+    with trading.ledger.transaction("control") as tx:
+        for old, new in ((BOOK.strategy, "another"), ("another", BOOK.strategy)):
+            rename_strategy(tx, old, new, "ann", "")
     assert gathered(trading.ledger, trading.broker, [BrokerDifference("A", Decimal(1), Decimal(2))]).trades
 
 

@@ -1,4 +1,4 @@
-"""`sigc book actions | rename-asset`: effects of corporate actions on a book; an asset renamed by hand."""
+"""`sigc book`: the books there are, effects of corporate actions on one; an asset or a strategy renamed."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
-    from sigc.rpc.messages.books import BookedAction
+    from sigc.rpc.messages.books import BookedAction, RenameStrategyReply
     from sigc.store.ledger.records import BookKey
 
 
-@click.group(short_help="Look at a book's corporate actions; rename an asset.")
+@click.group(short_help="List books; look at their corporate actions; rename an asset or a strategy.")
 def command() -> None:
-    """Look at a book's corporate actions; rename an asset. BOOK is STRATEGY or STRATEGY/PORTFOLIO."""
+    """List books; look at their corporate actions; rename an asset or a strategy.
+
+    BOOK is STRATEGY or STRATEGY/PORTFOLIO. What a broker holds and nobody claims is in the book `unassigned`.
+    """
 
 
 @command.command()
@@ -88,6 +91,83 @@ def rename_asset(
         print_json(entries)
     else:
         click.echo(_text(entries))
+
+
+@command.command("list")
+@JSON
+@ledger_options
+def list_books(as_json: bool, config: Path | None, work_dir: Path | None) -> None:
+    """List all books: capital, cash, positions, newest NAV, and whether a configured strategy owns them."""
+    from sigc.daemon.configured.configured import configured
+    from sigc_cli.daemon_call import print_json
+    from sigc_cli.daemon_or_ledger import ledger_of
+    from sigc_cli.text.ledger_view import book_list, listed_books
+
+    with ledger_of((config, None, None), work_dir) as (connection, _, loaded):
+        found = listed_books(connection, {strategy.name for strategy in configured(loaded).strategies})
+    if as_json:
+        print_json(found)
+    else:
+        click.echo(book_list(found))
+
+
+@command.command()
+@click.argument("old")
+@click.argument("new")
+@click.option("--reason", required=True, help="Reason, kept with the change.")
+@click.option("--name", metavar="NAME", shell_complete=daemons, help="The daemon of that name.")
+@click.option("--address", metavar="HOST:PORT", help="Address of the daemon.")
+@JSON
+@CONFIG
+@WORK_DIR
+def rename(
+    old: str,
+    new: str,
+    reason: str,
+    name: str | None,
+    address: str | None,
+    as_json: bool,
+    config: Path | None,
+    work_dir: Path | None,
+) -> None:
+    """Let the books of the strategy OLD go on as those of NEW, after its name has changed in the configuration.
+
+    By the daemon, or in this process when none runs. Nothing is traded.
+    """
+    from sigc.rpc.client import NoDaemonError
+    from sigc.rpc.messages.books import RenameStrategyReply, RenameStrategyRequest
+    from sigc_cli.daemon_call import daemon, print_json
+
+    try:
+        with daemon(config, address, name) as client:
+            asked = RenameStrategyRequest(old, new, reason)
+            done = client.post("book/rename", asked, reply=RenameStrategyReply)
+    except NoDaemonError as gone:
+        if not gone.is_refused or address is not None:
+            raise
+        done = _renamed_here(old, new, reason, name, config, work_dir)
+    if as_json:
+        print_json(done)
+    else:
+        click.echo("\n".join(f"{old}/{portfolio} is {new}/{portfolio} now" for portfolio in done.portfolios))
+
+
+def _renamed_here(
+    old: str, new: str, reason: str, name: str | None, config: Path | None, work_dir: Path | None
+) -> RenameStrategyReply:
+    from sigc.rpc.messages.books import RenameStrategyReply
+    from sigc.store.ledger.book_rename import rename_strategy
+    from sigc_cli.assembly.workdir import work_dir as place_of
+    from sigc_cli.text.run_view import render
+    from sigc_pipelines.assembly.parts import Choices, configuration
+    from sigc_pipelines.assembly.trading import TradeOptions, trading, user
+
+    loaded = configuration(Choices(config=config))
+    place = place_of(loaded, work_dir, name)
+    click.echo(f"no daemon answers: done in this process, with the ledger of {place}", err=True)
+    with trading(loaded.config, place, TradeOptions(), render) as (desk, _), desk.ledger.transaction("control") as tx:
+        keys = rename_strategy(tx, old, new, user(), reason)
+    return RenameStrategyReply(tuple(key.portfolio for key in keys))
 
 
 def _here(

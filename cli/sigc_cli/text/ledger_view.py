@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -121,6 +121,47 @@ def books_of(connection: sqlite3.Connection, strategy: str = "") -> tuple[BookVi
         for book in store_books.books(connection)
         if strategy in ("", book.key.strategy)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ListedBook:
+    """A book in a list. capital, cash, nav: money; positions: how many; session: of the NAV, '' before the first.
+
+    is_owned: a strategy of the configuration has its name.
+    """
+
+    strategy: str
+    portfolio: str
+    capital: str
+    cash: str
+    positions: int
+    nav: str
+    session: str
+    is_owned: bool
+
+
+def listed_books(connection: sqlite3.Connection, owners: Collection[str]) -> tuple[ListedBook, ...]:
+    """Return every book. owners: the strategies of the configuration."""
+    found = []
+    for one in books_of(connection):
+        key, nav = one.book.key, one.nav
+        value, session = ("", "") if nav is None else (str(nav.nav), nav.session)
+        money = (str(one.book.capital), str(one.book.cash), len(one.positions), value, session)
+        found.append(ListedBook(key.strategy, key.portfolio, *money, key.strategy in owners))
+    return tuple(found)
+
+
+def book_list(found: Sequence[ListedBook]) -> str:
+    """Return listed books as a table."""
+    if not found:
+        return "no books: nothing was traded"
+    rows = [("book", "capital", "cash", "positions", "NAV", "session", "owner")]
+    for one in found:
+        numbers = (f"{float(one.capital):,.2f}", f"{float(one.cash):,.2f}", str(one.positions))
+        nav = f"{float(one.nav):,.2f}" if one.nav else "-"
+        owner = one.strategy if one.is_owned else "none"
+        rows.append((f"{one.strategy}/{one.portfolio}", *numbers, nav, one.session or "-", owner))
+    return table(rows)
 
 
 def books(found: Sequence[BookView]) -> str:

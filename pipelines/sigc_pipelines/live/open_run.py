@@ -9,7 +9,7 @@ import sqlite3
 from sigc.errors import Diagnostic, SigcError
 from sigc.store.audit.chain import AuditEvent
 from sigc.store.ledger import books, control, runs
-from sigc.store.ledger.records import BookKey, Run, RunKey, RunKind
+from sigc.store.ledger.records import UNASSIGNED, BookKey, Run, RunKey, RunKind
 from sigc_pipelines.live.session import Moment
 from sigc_pipelines.live.sizing import decimal
 from sigc_pipelines.live.trading import Request, Trading
@@ -32,6 +32,7 @@ def _opened(trading: Trading, request: Request, at: Moment) -> Run:
         revision = 0
         if request.kind is RunKind.TRADE:
             _refuse_stopped(tx.connection, request)
+            _refuse_beside(tx.connection, request)
             revision = _revision(tx.connection, key, request)
             capital = decimal(trading.config.execution.capital)
             books.open_book(tx, BookKey(request.strategy, request.portfolio), capital, now, str(at.as_of.day))
@@ -68,6 +69,24 @@ def _refuse_stopped(connection: sqlite3.Connection, request: Request) -> None:
         if stop is not None and not (name == control.PAUSED and request.is_forced):
             what = f"{stop.scope or 'everything'} is {name} since {stop.at.isoformat(timespec='seconds')}"
             raise SigcError(Diagnostic("E802", f"{what} by {stop.who}: {stop.reason or stop.value}"))
+
+
+def _refuse_beside(connection: sqlite3.Connection, request: Request) -> None:
+    """Refuse the first run of a strategy while a book is held that no configured strategy owns.
+
+    It may be its own, under another name, and would be bought again.
+    """
+    new = BookKey(request.strategy, request.portfolio)
+    if request.is_forced or not request.configured or books.book(connection, new) is not None:
+        return
+    owned = {*request.configured, request.strategy, UNASSIGNED.strategy}
+    for book in books.books(connection):
+        number = len(books.quantities(connection, book.key))
+        if number and book.key.strategy not in owned:
+            old = book.key.strategy
+            message = f"{request.strategy} would open a book beside that of '{old}', which has {number} positions"
+            hint = f"is it the same one? sigc book rename {old} {request.strategy} --reason '...'"
+            raise SigcError(Diagnostic("E804", f"{message} and no strategy any more", hint=f"{hint} (else --force)"))
 
 
 def _revision(connection: sqlite3.Connection, key: RunKey, request: Request) -> int:

@@ -21,6 +21,7 @@ from sigc.store.ledger import books, control, runs
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import BookKey, Finding
 from sigc_pipelines.brokers.protocol import RejectedError, UnreachableError, simulation
+from sigc_pipelines.live.broker_diff import CASH, differences
 from sigc_pipelines.live.publish import publish
 from sigc_pipelines.live.session import Moment, moment
 from sigc_pipelines.live.trading import TargetFeed, Trading
@@ -100,12 +101,27 @@ def followed(
             raise SigcError(no)
 
     try:
+        if accepted is None:
+            _refuse_foreign(trading)
         fund(trading)
         return follow(trading.ledger, trading.broker, trading.calendar, key, at.as_of, closes_since, agree, actions)
     except UnreachableError as silent:
         raise SigcError(Diagnostic("E601", str(silent), hint="nothing was sent; run again")) from silent
     except RejectedError as no:
         raise SigcError(Diagnostic("E600", str(no))) from no
+
+
+def _refuse_foreign(trading: Trading) -> None:
+    """Raise E602 where the account has positions or orders, and the ledger never traded: it is new, or another's."""
+    with trading.ledger.reading() as connection:
+        if runs.is_any_decided(connection) or books.positions(connection):
+            return
+    found = [d for d in differences(trading.ledger, trading.broker) if d.asset != CASH]
+    if found:
+        shown = "; ".join(map(str, found[:5])) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
+        message = f"the account is in use, and this ledger has not traded yet: {shown}"
+        hint = "bring the ledger back that traded it, or take it in: sigc reconcile --adopt --reason '...'"
+        raise SigcError(Diagnostic("E602", message, hint=hint))
 
 
 def fund(trading: Trading) -> None:
@@ -115,4 +131,4 @@ def fund(trading: Trading) -> None:
         return
     with trading.ledger.reading() as connection:
         for book in (one for one in books.books(connection) if one.capital):
-            broker.deposit(f"{trading.ledger.id}/{book.key.strategy}/{book.key.portfolio}", book.capital)
+            broker.deposit(f"{trading.ledger.id}/{book.funded}", book.capital)

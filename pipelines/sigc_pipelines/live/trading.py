@@ -56,7 +56,7 @@ class Request:
 
     is_scheduled: started by the schedule, not by a person: it trades on rebalance rows only. is_forced: run even if the
     session was traded or the strategy is paused; needs a reason. accepts_differences: between ledger and broker.
-    digests: of strategy text, configuration and code.
+    digests: of strategy text, configuration and code. configured: the strategies of the configuration, if it has any.
     """
 
     id: str
@@ -69,6 +69,7 @@ class Request:
     is_forced: bool = False
     accepts_differences: bool = False
     is_scheduled: bool = False
+    configured: frozenset[str] = frozenset()
     digests: Mapping[str, str] = field(default_factory=dict)
 
 

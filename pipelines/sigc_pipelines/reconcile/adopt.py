@@ -28,7 +28,7 @@ from sigc.store.ledger.action_effects import exact, in_steps
 from sigc.store.ledger.adjustments import Adjustment, GapCause
 from sigc.store.ledger.control import accepted_by_hand
 from sigc.store.ledger.ledger import Transaction
-from sigc.store.ledger.records import ZERO, BookKey, IntentState, RunKind
+from sigc.store.ledger.records import UNASSIGNED, ZERO, BookKey, IntentState, RunKind
 from sigc_pipelines.brokers.protocol import RejectedError, UnreachableError, simulation
 from sigc_pipelines.live.broker_diff import CASH, BrokerDifference, settled_differences
 from sigc_pipelines.live.session import Moment, moment
@@ -36,7 +36,6 @@ from sigc_pipelines.live.trading import Trading
 from sigc_pipelines.reconcile.causes import ExplainedDifference, GapPart, explain
 from sigc_pipelines.reconcile.evidence import gathered
 
-UNASSIGNED = BookKey("unassigned", "main")
 _OF_ALL_HOLDERS = frozenset(
     {
         GapCause.SPLIT,

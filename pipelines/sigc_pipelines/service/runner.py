@@ -206,6 +206,7 @@ class DaemonRunner:
             is_forced=order.is_forced,
             accepts_differences=order.accepts_differences,
             is_scheduled=order.is_scheduled,
+            configured=frozenset(strategy.name for strategy in self._strategies),
             digests=digests(compiled.strategy, config),
         )
         feed = FreshFeed(compiled.strategy, self._spaces.workspace(watch, order.strategy), config.execution.capital)

@@ -1,4 +1,4 @@
-"""The verbs of books: rename an asset; compare with the broker, and adopt what it holds."""
+"""The verbs of books: rename an asset or a strategy; compare with the broker, and adopt what it holds."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ from sigc.rpc.messages.books import (
     ReconcileRequest,
     RenameReply,
     RenameRequest,
+    RenameStrategyReply,
+    RenameStrategyRequest,
     told,
 )
 from sigc.rpc.verb import Role, VerbCall, verb
 from sigc.store.history import history
+from sigc.store.ledger.book_rename import rename_strategy
 
 
 @verb("book/rename-asset", "POST", Role.TRADE, timeout_s=60.0)
@@ -33,6 +36,17 @@ async def book_rename_asset(call: VerbCall[Controller], request: RenameRequest) 
     rename = call.daemon.in_force.runner.rename_asset
     found = await asyncio.to_thread(rename, book.key, request.old, request.new, who_of(call), request.reason)
     return RenameReply(tuple(told(entry) for entry in found))
+
+
+@verb("book/rename", "POST", Role.TRADE)
+async def book_rename(call: VerbCall[Controller], request: RenameStrategyRequest) -> RenameStrategyReply:
+    """Let the books of a strategy go on under its new name; nothing is traded."""
+    if not request.reason:
+        raise refusal("a renaming needs a reason", "give one by --reason '...'")
+    rename = partial(rename_strategy, old=request.old, new=request.new, who=who_of(call), reason=request.reason)
+    keys = await call.daemon.books.write(rename)
+    call.daemon.changed.set()
+    return RenameStrategyReply(tuple(key.portfolio for key in keys))
 
 
 @verb("book/reconcile", "POST", Role.OPERATE, timeout_s=60.0)

@@ -63,6 +63,22 @@ class RenameReply:
 
 
 @dataclass(frozen=True, slots=True)
+class RenameStrategyRequest:
+    """A strategy whose name has changed in the configuration: its books go on under the new one."""
+
+    old: Name
+    new: Name
+    reason: Text
+
+
+@dataclass(frozen=True, slots=True)
+class RenameStrategyReply:
+    """The portfolios whose books have the new name."""
+
+    portfolios: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ReconcileRequest:
     """Ask how ledger and broker differ."""
 

@@ -34,7 +34,8 @@ _OF_BOOK = "JOIN intents i USING (client_order_id) JOIN runs r ON r.id = i.run W
 class Book:
     """A book's money. opened: the instant at which it got its capital. anchor: the as-of day of its first run.
 
-    receivables: money that corporate actions owe it, less money it owes because of them.
+    receivables: money that corporate actions owe it, less money it owes because of them. funded: the name of its
+    deposit at a simulated broker.
     """
 
     key: BookKey
@@ -43,6 +44,7 @@ class Book:
     opened: datetime
     anchor: str
     receivables: Decimal = ZERO
+    funded: str = ""
 
 
 def open_book(tx: Transaction, key: BookKey, capital: Decimal, at: datetime, anchor: str = "") -> Book:
@@ -51,20 +53,23 @@ def open_book(tx: Transaction, key: BookKey, capital: Decimal, at: datetime, anc
     if known is not None:
         return known
     anchor = anchor or str(at.date())
+    taken = {one.funded for one in books(tx.connection)}
+    first = f"{key.strategy}/{key.portfolio}"
+    funded = first if first not in taken else f"{first}/{at.isoformat()}"  # a renamed book had that name before
     tx.connection.execute(
-        "INSERT INTO books (strategy, portfolio, capital, cash, opened, anchor) VALUES (?, ?, ?, ?, ?, ?)",
-        (key.strategy, key.portfolio, str(capital), str(capital), at.isoformat(), anchor),
+        "INSERT INTO books (strategy, portfolio, capital, cash, opened, anchor, funded) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (key.strategy, key.portfolio, str(capital), str(capital), at.isoformat(), anchor, funded),
     )
     action_rows.put_watermark(tx, key, "", anchor, "opened")  # it held nothing before
     said = {"capital": capital, "anchor": anchor}
     tx.audit(AuditEvent("book.opened", said, strategy=key.strategy, portfolio=key.portfolio))
-    return Book(key, capital, capital, at, anchor)
+    return Book(key, capital, capital, at, anchor, funded=funded)
 
 
 def book(connection: sqlite3.Connection, key: BookKey) -> Book | None:
     """Return a book, None before it is opened."""
     row = connection.execute(
-        "SELECT capital, cash, opened, anchor, receivables FROM books WHERE strategy = ? AND portfolio = ?",
+        "SELECT capital, cash, opened, anchor, receivables, funded FROM books WHERE strategy = ? AND portfolio = ?",
         (key.strategy, key.portfolio),
     ).fetchone()
     return None if row is None else _book(key, *row)
@@ -73,13 +78,14 @@ def book(connection: sqlite3.Connection, key: BookKey) -> Book | None:
 def books(connection: sqlite3.Connection) -> tuple[Book, ...]:
     """Return all books, by key."""
     rows = connection.execute(
-        "SELECT strategy, portfolio, capital, cash, opened, anchor, receivables FROM books ORDER BY strategy, portfolio"
+        "SELECT strategy, portfolio, capital, cash, opened, anchor, receivables, funded FROM books"
+        " ORDER BY strategy, portfolio"
     )
     return tuple(_book(BookKey(s, p), *rest) for s, p, *rest in rows)
 
 
-def _book(key: BookKey, capital: str, cash: str, opened: str, anchor: str, owed: str) -> Book:
-    return Book(key, Decimal(capital), Decimal(cash), datetime.fromisoformat(opened), anchor, Decimal(owed))
+def _book(key: BookKey, capital: str, cash: str, opened: str, anchor: str, owed: str, funded: str) -> Book:
+    return Book(key, Decimal(capital), Decimal(cash), datetime.fromisoformat(opened), anchor, Decimal(owed), funded)
 
 
 def positions(connection: sqlite3.Connection, key: BookKey | None = None) -> tuple[Position, ...]:

@@ -80,6 +80,11 @@ def _prices_of(key: BookKey) -> str:
     return f"prices of {key.strategy}/{key.portfolio}"
 
 
+def move_prices(tx: Transaction, old: BookKey, new: BookKey) -> None:
+    """Keep the prices of a book under another key."""
+    tx.connection.execute("UPDATE meta SET key = ? WHERE key = ?", (_prices_of(new), _prices_of(old)))
+
+
 def last_prices(connection: sqlite3.Connection, key: BookKey, through: str = "") -> dict[str, Decimal]:
     """Return the prices that the book's newest decided run was checked against, in the units of a later session.
 

@@ -262,6 +262,9 @@ class BookKey:
     portfolio: str
 
 
+UNASSIGNED = BookKey("unassigned", "main")  # of what a broker holds and nobody claims
+
+
 @dataclass(frozen=True, slots=True)
 class Position:
     """A book's position in an asset. quantity: negative when short. average_price: cost per share."""

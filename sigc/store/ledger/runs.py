@@ -192,6 +192,11 @@ def is_decided(connection: sqlite3.Connection, run: str) -> bool:
     return row is not None and bool(row[0])
 
 
+def is_any_decided(connection: sqlite3.Connection) -> bool:
+    """Return True if any run has ever decided to trade."""
+    return connection.execute("SELECT 1 FROM runs WHERE traded = 1 ORDER BY number LIMIT 1").fetchone() is not None
+
+
 def add_digests(tx: Transaction, run: str, digests: Mapping[str, str]) -> None:
     """Add digests of a run's inputs and results, by name."""
     (known,) = tx.connection.execute("SELECT digests FROM runs WHERE id = ?", (run,)).fetchone()

@@ -372,7 +372,8 @@ UPDATE nav SET basis = 'declared';
 CREATE INDEX fills_of_asset ON fills (asset, at);
 """
 
-# Adjusting entries: differences to the broker that a person adopted.
+# Adjusting entries: differences to the broker that a person adopted. books.funded: the name under which a simulated
+# broker knows the deposit of its capital, which stays when the book is renamed.
 _ADJUSTMENTS = """
 CREATE TABLE adjustments (
     number INTEGER PRIMARY KEY,
@@ -393,6 +394,8 @@ CREATE TABLE adjustments (
 CREATE INDEX adjustments_of_book ON adjustments (strategy, portfolio, session);
 CREATE INDEX adjustments_of_asset ON adjustments (asset, since);
 CREATE INDEX adjustments_of_order ON adjustments (client_order_id) WHERE client_order_id <> '';
+ALTER TABLE books ADD COLUMN funded TEXT NOT NULL DEFAULT '';
+UPDATE books SET funded = strategy || '/' || portfolio;
 """
 
 MIGRATIONS: tuple[str, ...] = (_FIRST, _DAEMON, _GIVEN_UP, _HISTORY, _PLANS, _ANCHOR, _ACTIONS, ALERTS, _ADJUSTMENTS)
