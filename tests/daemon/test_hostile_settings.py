@@ -101,6 +101,14 @@ def test_bad_cron_and_zones(site: Site) -> None:
         assert word in text
 
 
+def test_a_strategy_is_not_named_as_the_book_of_what_nobody_claims(site: Site) -> None:
+    site.settings["strategies"] = [{"name": "unassigned", "file": "momentum.sig"}]
+    site.write()
+    text = refused(site)
+    assert len(places(text, site)) == 1
+    assert "'unassigned' is the book of what nobody claims" in text
+
+
 @pytest.fixture
 def holder() -> Iterator[int]:
     """A port that somebody has."""

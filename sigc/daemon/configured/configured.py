@@ -22,6 +22,7 @@ from sigc.daemon.configured.job_entries import JobDefaults, read_jobs
 from sigc.errors import Diagnostic, SigcError, Span, did_you_mean
 from sigc.schedule.job import TRADING, Job, JobKind
 from sigc.schedule.triggers import check_zone
+from sigc.store.ledger.records import UNASSIGNED
 
 if TYPE_CHECKING:
     from sigc.config.check import LoadedConfig
@@ -100,7 +101,7 @@ def examine(data: Mapping[str, Any], spans: Spans) -> list[Diagnostic]:
         bad_zone = [replace(d, span=spans.get(("schedule", "timezone"))) for d in unknown.diagnostics]
         defaults = replace(defaults, zone="UTC")  # else every job would report the same zone again
     jobs, wrong = read_jobs([entry for entry, _ in entries], defaults, place)
-    found = [*bad_zone, *wrong, *_twice(names, spans), *_without_strategy(jobs, names, place)]
+    found = [*bad_zone, *wrong, *_badly_named(names, spans), *_without_strategy(jobs, names, place)]
     return [*found, *wrong_alerts(data, spans)]
 
 
@@ -142,8 +143,14 @@ def _defaults(data: Mapping[str, Any]) -> JobDefaults:
     )
 
 
-def _twice(names: Mapping[str, list[Location]], spans: Spans) -> list[Diagnostic]:
-    return [
+def _badly_named(names: Mapping[str, list[Location]], spans: Spans) -> list[Diagnostic]:
+    taken = [
+        Diagnostic("E402", f"'{name}' is the book of what nobody claims", spans.get((*at, "name")), hint="another name")
+        for name, places in names.items()
+        for at in places
+        if name == UNASSIGNED.strategy
+    ]
+    return taken + [
         Diagnostic("E402", f"two strategies are named '{name}'", spans.get((*at, "name")))
         for name, places in names.items()
         for at in places[1:]
