@@ -65,6 +65,9 @@ class UnwatchedRun:
     def progress(self, done: int, total: int, text: str = "") -> None:
         """Do nothing."""
 
+    def waiting(self, why: str, until: datetime | None) -> None:
+        """Do nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class BookState:
