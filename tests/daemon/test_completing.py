@@ -233,6 +233,8 @@ def test_a_pause_holds_a_run_under_way_over_a_crash(site: Site) -> None:
         assert site.sigc("pause", name, "--reason", "lunch").returncode == 0
         with site.client() as client:
             site.until(lambda: "held: paused by" in client.get("runs/show", {"id": run})["text"], "it is held")
+            assert "held: paused by" in site.sigc("runs", "show", run).stdout
+            assert "held: paused by" in site.sigc("status", "--detailed").stdout
             set_clock(site, 15)
             site.until(lambda: daemon_has_looked(client, run), "it has seen the time")
         out = len(in_the_book(site))
