@@ -66,11 +66,12 @@ def respread(
     room = window_end - start
     count = min(len(slices), -(-room // least))  # as many as fit at the least gap, the first one at the start
     step = min(max(gap, _TICK), max(least, room // count))
-    # Invariant: start + (count - 1) * step < window_end.
-    latest = max(start + (count - 1) * step, window_end - step)
     times: list[datetime] = []
-    for at, one in enumerate(slices[:count]):
-        wanted = max(one.due, start if at == 0 else times[-1] + step)
-        times.append(min(wanted, latest - (count - 1 - at) * step))
+    for one in slices[:count]:
+        times.append(max(one.due, times[-1] + step if times else start))
+    if times[-1] >= window_end:  # not of a plan, whose last slice is due a gap before the end
+        # Invariant: start + (count - 1) * step < window_end, so the first one stays at or after the start.
+        last_at = max(start + (count - 1) * step, window_end - step)
+        times = [min(at, last_at - (count - 1 - place) * step) for place, at in enumerate(times)]
     kept = tuple(replace(one, due=due) for one, due in zip(slices, times, strict=False))
     return Spread(kept, tuple(slices[count:]))
