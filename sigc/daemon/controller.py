@@ -1,7 +1,7 @@
 """The daemon's state and its life cycle: starting, running, stopping.
 
     boot      ledger, strategies, recovery, cluster, schedule; then ready
-    order     start a run, unless a pause or another run forbids it; complete: one that a crash left
+    order     start a run, unless a pause or another run forbids it; complete: one left open
     hold      pause and resume
     stop      refuse, finish, flush, close
 
@@ -252,12 +252,13 @@ class Controller:
         """Return a new run id: the date and random digits."""
         return f"r{self.clock.now():%Y%m%d}-{secrets.token_hex(8)}"
 
-    async def complete(self, run: Run) -> LiveRun:
-        """Complete a run that decided and was left open by an earlier life; it is under way from now on."""
+    async def complete(self, run: Run, why: str) -> LiveRun:
+        """Complete a run that decided and was left open, and why; it is under way from now on."""
         recorded = await self.books.read(lambda connection: jobs.find(connection, run.id))
         used = self.in_force
         used.users += 1
-        live = self.runs.complete(left_order(run, recorded), used.runner, recorded.asked if recorded else run.started)
+        order, asked = left_order(run, recorded), recorded.asked if recorded else run.started
+        live = self.runs.complete(order, used.runner, asked, why)
         self.last[run.key.strategy] = LastRun(run.id, live.asked, RUNNING)
         self.changed.set()
         return live

@@ -3,7 +3,7 @@
     runner = make_runner(config, strategies, services)
     runner.check()                       every strategy file, before anything of this configuration is in force
     runner.keep("", watch)               once, before anything is scheduled: what was left gets its verdict at once
-    runner.complete(run, watch)          beside it, in a thread for each run that decided and was left open
+    runner.complete(run, why, watch)     beside it, in a thread for each run that decided and was left open
     runner.run(order, watch)             one run, blocking, in a thread; several at a time
     runner.keep("momentum", watch)       after a run that failed, after a session's end: verdicts, fills, NAV, audit
     runner.close()
@@ -178,8 +178,11 @@ class Runner(Protocol):
         """
         ...
 
-    def complete(self, run: str, watch: RunHandle) -> RunEnd:
-        """Bring a run that decided and was left open to its end, as long as its slices last. Raise SigcError."""
+    def complete(self, run: str, why: str, watch: RunHandle) -> RunEnd:
+        """Bring a run that decided and was left open to its end, as long as its slices last. Raise SigcError.
+
+        why: it was left open, for the record.
+        """
         ...
 
     def is_fresh(self, strategy: str) -> bool:

@@ -1,7 +1,7 @@
 """Runs under way: each is recorded, begun in a thread, followed, and ended with a verdict.
 
     live = await runs.begin(order, runner)     durable before it begins
-    live = runs.complete(order, runner, asked) a run that an earlier life left open, to be completed
+    live = runs.complete(order, runner, asked) a run that decided and was left open
     async for status in live.follow(): ... each change as it comes, the end last
     runs.cancel(live.order.id)
 
@@ -46,8 +46,8 @@ log = logging.getLogger("sigc.runs")
 class LiveRun:
     """A run under way and its progress. end: None until it is over.
 
-    is_left: begun by an earlier life of the daemon, and only to be completed. waits_until: when it goes on, if it waits
-    for a time; None while it works, or waits for an answer.
+    left: why it was left open after it decided, if it is only to be completed; '' for a new one. waits_until: when it
+    goes on, if it waits for a time; None while it works, or waits for an answer.
     """
 
     order: RunOrder
@@ -65,7 +65,7 @@ class LiveRun:
     news: asyncio.Event = field(default_factory=asyncio.Event)
     over: asyncio.Event = field(default_factory=asyncio.Event)
     stage_began: float = 0.0
-    is_left: bool = False
+    left: str = ""
     waits_until: datetime | None = None
 
     def tell(self) -> None:
@@ -144,18 +144,21 @@ class Runs:
         self._set_out(live)
         return live
 
-    def complete(self, order: RunOrder, runner: Runner, asked: datetime) -> LiveRun:
-        """Complete a run that decided and was left open. Until it ends no new trade of its strategy may begin."""
-        live = LiveRun(order, runner, asked, is_left=True)
+    def complete(self, order: RunOrder, runner: Runner, asked: datetime, why: str) -> LiveRun:
+        """Complete a run that decided and was left open. Until it ends no new trade of its strategy may begin.
+
+        why: it was left open.
+        """
+        live = LiveRun(order, runner, asked, left=why)
         self._live[order.id] = live
         self._set_out(live)
         return live
 
     def refuse_while_completing(self, order: RunOrder) -> None:
-        """Raise E901 for a trade while a run of its strategy, of an earlier life, is being completed."""
-        left = [live.order.id for live in self.under_way(order.strategy) if live.is_left]
+        """Raise E901 for a trade while a run of its strategy that was left open is being completed."""
+        left = [live.order.id for live in self.under_way(order.strategy) if live.left]
         if left and order.kind == RunKind.TRADE:
-            message = f"the run {left[0]} of '{order.strategy}', left by a crash, is still being completed"
+            message = f"the run {left[0]} of '{order.strategy}', left open, is still being completed"
             raise SigcError(Diagnostic("E901", message, hint=f"wait for it, or end it by `sigc runs cancel {left[0]}`"))
 
     def _set_out(self, live: LiveRun) -> None:
@@ -224,7 +227,7 @@ class Runs:
         watch = _Watch(live, asyncio.get_running_loop(), self._metrics)
         order = live.order
         # The turn is taken before a thread of the pool: a trade that waits holds no thread.
-        threads = self._left_threads if live.is_left else self._threads
+        threads = self._left_threads if live.left else self._threads
         async with self._turn_of(live):
             end = await asyncio.get_running_loop().run_in_executor(threads, self._work, live, watch)
         watch.end_stage()
@@ -259,7 +262,7 @@ class Runs:
         A run that was left has its turn: new trades are refused until it ends, and several that were left must not wait
         for each other's slices.
         """
-        if live.order.kind != RunKind.TRADE or live.is_left:
+        if live.order.kind != RunKind.TRADE or live.left:
             return contextlib.nullcontext()
         return self._turns.setdefault(live.order.strategy, asyncio.Lock())
 
@@ -267,13 +270,15 @@ class Runs:
         """Do the run, in its thread. Every exception becomes the run's end."""
         order = live.order
         with of_run(order.id):
-            if live.cancelled.is_set() and not live.is_left:
+            if live.cancelled.is_set() and not live.left:
                 return RunEnd(Outcome.CANCELLED, "cancelled before it began", is_before_trading=True)
             watch.begin()
-            what = "run is completed" if live.is_left else "run begins"
+            what = "run is completed" if live.left else "run begins"
             log.info(what, extra={"strategy": order.strategy, "kind": order.kind, "who": order.who})
             try:
-                return live.runner.complete(order.id, watch) if live.is_left else live.runner.run(order, watch)
+                if live.left:
+                    return live.runner.complete(order.id, live.left, watch)
+                return live.runner.run(order, watch)
             except SigcError as error:
                 # E8xx: a check or a limit refused the run, so nothing is broken.
                 refused = error.diagnostics[0].code.startswith("E8")
@@ -341,7 +346,7 @@ class _Watch:
 
 def _record_end(tx: Transaction, live: LiveRun, done: tuple[Outcome, str, str, str, bool]) -> None:
     # A run that was left by a process without a daemon has no order here.
-    if not live.is_left or jobs.find(tx.connection, live.order.id) is not None:
+    if not live.left or jobs.find(tx.connection, live.order.id) is not None:
         jobs.end(tx, ordered(live), *done)
 
 

@@ -33,6 +33,8 @@ from sigc_pipelines.live.send_orders import UNRESOLVED_HALT
 from sigc_pipelines.live.trading import RunWatch, Trading
 from sigc_pipelines.records.artifacts import refresh, write_account
 
+_ENDED = "the process ended"
+
 
 @dataclass(frozen=True, slots=True)
 class RecoveryVerdict:
@@ -51,7 +53,7 @@ def recover(
     strategy: '' for all, when no run is under way; else only no trade of that strategy may be. Raises SigcError E310
     when the ledger fails.
     """
-    why = "it failed" if strategy else "the process ended"
+    why = "it failed" if strategy else _ENDED
     verdicts = [*_interrupted(trading, why, tell, strategy)]
     with trading.ledger.reading() as connection:
         left = runs.open_trades(connection, strategy)
@@ -71,7 +73,7 @@ def recover_at_start(
 
     These may be under way already. No other run may be. Raises SigcError E310 when the ledger fails.
     """
-    verdicts = [*_interrupted(trading, "the process ended", tell)]
+    verdicts = [*_interrupted(trading, _ENDED, tell)]
     with trading.ledger.reading() as connection:
         closed = _doubtful(connection)
     for done in _side_by_side([_Resolving(trading, run) for run in closed]):
@@ -81,12 +83,13 @@ def recover_at_start(
     return tuple(verdicts)
 
 
-def complete(trading: Trading, run: Run, watch: RunWatch | None = None) -> RecoveryVerdict:
+def complete(trading: Trading, run: Run, watch: RunWatch | None = None, why: str = _ENDED) -> RecoveryVerdict:
     """Bring a run that decided and was left open to its end. Blocks as long as its slices last.
 
-    No other trade of its strategy may begin meanwhile. Raises SigcError E310 when the ledger fails.
+    why: it was left open. No other trade of its strategy may begin meanwhile. Raises SigcError E310 when the ledger
+    fails.
     """
-    whole = _Completing(trading, run, "the process ended", watch)
+    whole = _Completing(trading, run, why, watch)
     whole.execution.run()
     verdict = whole.end()
     _afterwards(trading, run.key.strategy)

@@ -144,13 +144,13 @@ class DaemonRunner:
         left, problems = self._kept(trading, strategy, watch)
         return BookUpkeep(verdicts, (*self._doubts(strategy), *left), problems)
 
-    def complete(self, run: str, watch: RunHandle) -> RunEnd:
+    def complete(self, run: str, why: str, watch: RunHandle) -> RunEnd:
         """Bring a run that decided and was left open to its end."""
         ledger, trading = self._services.ledger, self._trading(self._services.clock)
         with ledger.reading() as connection:
             found = runs.find(connection, run)
         watch.stage(str(StageName.EXECUTE))
-        verdict = complete(trading, found, Followed(stop=watch.cancelled, waiting=watch.waiting))
+        verdict = complete(trading, found, Followed(stop=watch.cancelled, waiting=watch.waiting), why)
         key = BookKey(found.key.strategy, found.key.portfolio)
         tell_doubts(self._services.metrics, ledger, run, key.strategy)
         tell_book(self._services.metrics, ledger, key)

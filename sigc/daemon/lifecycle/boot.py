@@ -134,7 +134,7 @@ def _impossible(listed: Iterable[Job], kinds: frozenset[str]) -> list[Diagnostic
 
 async def _recover(daemon: Controller) -> None:
     """Give verdicts to what an earlier life left. Runs that wait for a later time go on when this returns."""
-    left = [await daemon.complete(run) for run in await daemon.books.read(runs.open_trades)]
+    left = [await daemon.complete(run, "the process ended") for run in await daemon.books.read(runs.open_trades)]
     keeping = asyncio.to_thread(daemon.in_force.runner.keep, "", UnwatchedRun())
     for found in (await _patiently(daemon, keeping)).verdicts:
         log.warning("recovered: %s: %s, %s", found.run, found.outcome, found.message)
