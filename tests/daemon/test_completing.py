@@ -267,6 +267,50 @@ def daemon_has_looked(client: Any, run: str) -> bool:
     return "held" in client.get("runs/show", {"id": run})["text"]
 
 
+def test_a_run_that_fails_with_slices_left_goes_on_as_one_under_way(site: Site) -> None:
+    (name,) = books(site, 1)
+    with handed(site, 0, "post:after", "12") as daemon, site.client() as client:
+        (run,) = begin(site, [name])
+        set_clock(site, 10)
+        site.until(lambda: any(r["text"] == "run is completed" for r in site.log()), "it is completed")
+        with pytest.raises(SigcError, match=f"under way: {run}"):
+            client.post("run", {"strategy": name})
+        for second in range(600, 620):  # what is absent is certain after its grace
+            set_clock(site, second / 60)
+        for minute in range(11, 62):
+            set_clock(site, minute)
+            site.until(lambda minute=minute: is_done_to(site, minute), f"minute {minute}")  # type: ignore[misc]
+        end = _status(list(client.events("runs/events", {"id": run}))[-1])
+        assert (end.outcome, "resumed after it failed" in end.message) == ("done", True), end
+        assert site.sigc("stop").returncode == 0
+        assert daemon.end()[0] == 0
+    assert together(all_orders(site)) == []
+    assert sorted(in_the_book(site)) == sorted(i.client_order_id for i in all_orders(site))
+
+
+def test_a_fire_of_the_schedule_waits_for_a_run_that_is_completed(site: Site) -> None:
+    """The job's run of before the crash is still its run: the next fire is skipped as it would have been."""
+    (name,) = books(site, 1)
+    site.settings["schedule"]["jobs"] = [
+        {"name": "trade", "kind": "rebalance", "strategy": name, "trigger": "30,45 9 * * 1-5", "overlap": "skip"}
+    ]
+    site.write()
+    with handed(site, -1 / 60) as daemon:
+        set_clock(site, 0)
+        site.until(lambda: bool(all_orders(site)) and is_done_to(site, 0), "the fire of half past nine has traded")
+        daemon.kill()
+    (run,) = {i.run for i in all_orders(site)}
+    with handed(site, 5) as daemon, site.client() as client:
+        set_clock(site, 15)
+        client.post("resume")  # the schedule looks at the clock now
+        said = "an earlier run was going on"
+        site.until(lambda: said in site.sigc("schedule", "history", "trade").stdout, "a quarter to ten is skipped")
+        assert {r["id"] for r in client.get("runs/list", {"most": 9})["runs"]} == {run}
+        client.post("runs/cancel", {"id": run, "reason": "enough"})
+        site.until(lambda: not client.get("status", {"is_detailed": True})["detailed"]["queue"], "it is over")
+        assert "partial" in site.sigc("schedule", "history", "trade").stdout
+
+
 def test_a_completed_run_can_be_cancelled(site: Site) -> None:
     (name,) = books(site, 1)
     with handed(site, 0) as daemon:
