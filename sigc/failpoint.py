@@ -17,6 +17,7 @@ TRANSACTIONS = (
     "send",
     "acknowledge",
     "resolve",
+    "respread",
     "fills",
     "cancel",
     "expire",

@@ -1,7 +1,7 @@
 """The daemon's state and its life cycle: starting, running, stopping.
 
     boot      ledger, strategies, recovery, cluster, schedule; then ready
-    order     start a run, unless a pause or another run forbids it
+    order     start a run, unless a pause or another run forbids it; complete: one left open
     hold      pause and resume
     stop      refuse, finish, flush, close
 
@@ -38,7 +38,7 @@ from sigc.daemon.lifecycle.phase import RUNNING, Ending, LastRun, Phase
 from sigc.daemon.lifecycle.start import AccessSettings, Start
 from sigc.daemon.ordering import check_order, order_of, refusal, status_text
 from sigc.daemon.runner import CheckedStrategy, Cluster, DaemonParts, Runner, RunOrder, Services
-from sigc.daemon.runs import LiveRun, Runs
+from sigc.daemon.runs import LiveRun, Runs, left_order
 from sigc.daemon.timetable import Duties, ScheduleDecisions, Timetable
 from sigc.errors import SigcError
 from sigc.host.cgroup import ControlGroup
@@ -48,9 +48,9 @@ from sigc.rpc.messages.requests import WorkerStatus
 from sigc.schedule.job import TRADING, Fire, Job
 from sigc.schedule.state import DidNotRun, JobState, RunFinished
 from sigc.schedule.triggers import parse_relative
-from sigc.store.ledger import control
+from sigc.store.ledger import control, jobs
 from sigc.store.ledger.ledger import Transaction
-from sigc.store.ledger.records import Outcome, RunKind
+from sigc.store.ledger.records import Outcome, Run, RunKind
 
 if TYPE_CHECKING:
     from sigc.daemon.alerting.alerting import Alerting
@@ -173,7 +173,8 @@ class Controller:
         books.ledger.hide = self.doors.secrets.hide
         most = self.start.config.daemon.max_runs
         self._runs = Runs(books, self.metrics, self.clock, most, self._run_ended)
-        duties = Duties(self._begin_fire, self._runs.cancel, self._is_fresh, self._alert, self.session_at)
+        cancel, going = self._runs.cancel, self._runs.is_going
+        duties = Duties(self._begin_fire, cancel, self._is_fresh, self._alert, self.session_at, going)
         self._timetable = Timetable(books, self.metrics, self.clock, duties)
 
     def workers(self) -> tuple[WorkerStatus, ...]:
@@ -251,7 +252,19 @@ class Controller:
         """Return a new run id: the date and random digits."""
         return f"r{self.clock.now():%Y%m%d}-{secrets.token_hex(8)}"
 
+    async def complete(self, run: Run, why: str) -> LiveRun:
+        """Complete a run that decided and was left open, and why; it is under way from now on."""
+        recorded = await self.books.read(lambda connection: jobs.find(connection, run.id))
+        used = self.in_force
+        used.users += 1
+        order, asked = left_order(run, recorded), recorded.asked if recorded else run.started
+        live = self.runs.complete(order, used.runner, asked, why)
+        self.last[run.key.strategy] = LastRun(run.id, live.asked, RUNNING)
+        self.changed.set()
+        return live
+
     async def _begin(self, order: RunOrder) -> LiveRun:
+        self.runs.refuse_while_completing(order)
         used = self.in_force
         used.users += 1
         try:

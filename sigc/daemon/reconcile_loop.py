@@ -1,6 +1,6 @@
 """The reconcile loop: brings each strategy's book up to date after a failed run, after each session and at start.
 
-    a run that decided and failed        resolve its orders and give its verdict: at once, and again until all is known
+    a run that decided and failed        complete it as a run under way: at once, and again until all is known
     the end of a session                 apply fills of day orders, value the book, mirror and anchor the audit
     no data of that session yet          try again soon, until there are
 
@@ -65,6 +65,9 @@ class UnwatchedRun:
     def progress(self, done: int, total: int, text: str = "") -> None:
         """Do nothing."""
 
+    def waiting(self, why: str, until: datetime | None) -> None:
+        """Do nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class BookState:
@@ -122,8 +125,13 @@ class ReconcileLoop:
     def run_ended(self, live: LiveRun) -> None:
         """Make a book due at once if a trade on it did not succeed."""
         order, end = live.order, live.end
-        if order.kind == RunKind.TRADE and end is not None and not end.outcome.is_success:
-            self._care[order.strategy] = BookState(self._daemon.clock.now())
+        if order.kind != RunKind.TRADE or end is None or end.outcome.is_success:
+            return
+        now = self._daemon.clock.now()
+        care = BookState(now)
+        if live.left and end.outcome is Outcome.FAILED:  # it is completed again, after a wait that grows
+            care = after_trouble(self._care.get(order.strategy, care), now, end.message)
+        self._care[order.strategy] = care
 
     async def turn(self) -> None:
         """Look at the clock for ever and begin the upkeep of each book that is due."""
@@ -178,6 +186,11 @@ class ReconcileLoop:
 
     async def _tend_now(self, strategy: str) -> None:
         daemon, before = self._daemon, self._care[strategy]
+        left = await daemon.books.read(partial(runs.open_trades, strategy=strategy))
+        if left:  # as runs under way, that are shown and can be cancelled; the book is due again when they are over
+            for run in left:
+                await daemon.complete(run, "it failed")
+            return
         begun = daemon.clock.now()  # before the work: a session that ends meanwhile is due again
         with daemon.using() as used:
             try:

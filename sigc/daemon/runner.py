@@ -2,7 +2,8 @@
 
     runner = make_runner(config, strategies, services)
     runner.check()                       every strategy file, before anything of this configuration is in force
-    runner.keep("", watch)               once, before anything is scheduled: each run left open gets its verdict
+    runner.keep("", watch)               once, before anything is scheduled: what was left gets its verdict at once
+    runner.complete(run, why, watch)     beside it, in a thread for each run that decided and was left open
     runner.run(order, watch)             one run, blocking, in a thread; several at a time
     runner.keep("momentum", watch)       after a run that failed, after a session's end: verdicts, fills, NAV, audit
     runner.close()
@@ -111,6 +112,10 @@ class RunHandle(Protocol):
         """Tell the progress of the stage."""
         ...
 
+    def waiting(self, why: str, until: datetime | None) -> None:
+        """Tell what the run waits for ('' when it goes on), and until when; None: for an answer, soon."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class CheckedStrategy:
@@ -182,9 +187,15 @@ class Runner(Protocol):
     def keep(self, strategy: str, watch: RunHandle) -> BookUpkeep:
         """Give verdicts to runs left open; apply what the broker did, value the book, publish the audit. Idempotent.
 
-        strategy: '' for everything a crash left, called before anything runs, and then nothing is valued; else a name,
-        called
-        while no trade of that strategy is under way. Raise SigcError.
+        strategy: '' for everything a crash left, except runs for `complete`, called before anything else runs, and then
+        nothing is valued; else a name, called while no trade of that strategy is under way. Raise SigcError.
+        """
+        ...
+
+    def complete(self, run: str, why: str, watch: RunHandle) -> RunEnd:
+        """Bring a run that decided and was left open to its end, as long as its slices last. Raise SigcError.
+
+        why: it was left open, for the record.
         """
         ...
 

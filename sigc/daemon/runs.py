@@ -1,6 +1,7 @@
 """Runs under way: each is recorded, begun in a thread, followed, and ended with a verdict.
 
     live = await runs.begin(order, runner)     durable before it begins
+    live = runs.complete(order, runner, asked) a run that decided and was left open
     async for status in live.follow(): ... each change as it comes, the end last
     runs.cancel(live.order.id)
 
@@ -20,27 +21,34 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from sigc import metrics as m
 from sigc.clock import Clock
 from sigc.daemon.ledger_threads import LedgerThreads
 from sigc.daemon.runner import RunEnd, Runner, RunOrder
-from sigc.errors import SigcError
+from sigc.errors import Diagnostic, SigcError
 from sigc.host.logs import of_run
 from sigc.rpc.messages.requests import RunStatus
 from sigc.store.ledger import jobs
 from sigc.store.ledger.jobs import OrderedRun
-from sigc.store.ledger.records import Outcome, RunKind
+from sigc.store.ledger.ledger import Transaction
+from sigc.store.ledger.records import Outcome, Run, RunKind
 
 _KEPT = 20  # ended runs kept with their results; the ledger has every run, without results
 _TOLD_EVERY_S = 0.1
+_MOST_LEFT = 64  # runs that an earlier life left, completed at a time
 log = logging.getLogger("sigc.runs")
 
 
 @dataclass(eq=False)
 class LiveRun:
-    """A run under way and its progress. end: None until it is over."""
+    """A run under way and its progress. end: None until it is over.
+
+    left: why it was left open after it decided, if it is only to be completed; '' for a new one. waits_until: when it
+    goes on, if it waits for a time; None while it works, or waits for an answer.
+    """
 
     order: RunOrder
     runner: Runner
@@ -57,12 +65,20 @@ class LiveRun:
     news: asyncio.Event = field(default_factory=asyncio.Event)
     over: asyncio.Event = field(default_factory=asyncio.Event)
     stage_began: float = 0.0
+    left: str = ""
+    waits_until: datetime | None = None
 
     def tell(self) -> None:
         """Wake everyone who follows the run."""
         # A new event before the old one is set: a follower that wakes waits for the next change, and none is missed.
         told, self.news = self.news, asyncio.Event()
         told.set()
+
+    async def until_it_waits(self) -> None:
+        """Wait until the run is over or waits for a later time."""
+        async for _ in self.follow():
+            if self.waits_until is not None:
+                return
 
     async def follow(self) -> AsyncIterator[RunStatus]:
         """Yield the run's status at once and at each change; the last one is its end."""
@@ -108,6 +124,8 @@ class Runs:
     ) -> None:
         self._books, self._metrics, self._clock, self._ended = books, metrics, clock, ended
         self._threads = ThreadPoolExecutor(most, "sigc-run")
+        # Not those of new runs, which would wait for the slices of the old ones, nor the old ones for each other's.
+        self._left_threads = ThreadPoolExecutor(_MOST_LEFT, "sigc-left")
         self._live: dict[str, LiveRun] = {}
         self._past: dict[str, RunStatus] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -123,11 +141,31 @@ class Runs:
         except BaseException:
             del self._live[order.id]
             raise
+        self._set_out(live)
+        return live
+
+    def complete(self, order: RunOrder, runner: Runner, asked: datetime, why: str) -> LiveRun:
+        """Complete a run that decided and was left open. Until it ends no new trade of its strategy may begin.
+
+        why: it was left open.
+        """
+        live = LiveRun(order, runner, asked, left=why)
+        self._live[order.id] = live
+        self._set_out(live)
+        return live
+
+    def refuse_while_completing(self, order: RunOrder) -> None:
+        """Raise E901 for a trade while a run of its strategy that was left open is being completed."""
+        left = [live.order.id for live in self.under_way(order.strategy) if live.left]
+        if left and order.kind == RunKind.TRADE:
+            message = f"the run {left[0]} of '{order.strategy}', left open, is still being completed"
+            raise SigcError(Diagnostic("E901", message, hint=f"wait for it, or end it by `sigc runs cancel {left[0]}`"))
+
+    def _set_out(self, live: LiveRun) -> None:
         self._metrics.put(m.RUNS_ACTIVE, len(self._live))
         task = asyncio.get_running_loop().create_task(self._follow_through(live))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return live
 
     def under_way(self, strategy: str = "") -> tuple[LiveRun, ...]:
         """Return the runs that are not over, oldest first, of one strategy or of all."""
@@ -136,6 +174,10 @@ class Runs:
     def find(self, id: str) -> LiveRun | None:
         """Return a run under way, None if there is none."""
         return self._live.get(id)
+
+    def is_going(self, id: str) -> bool:
+        """Return True if a run is under way."""
+        return id in self._live
 
     async def known(self, id: str) -> RunStatus | None:
         """Return any run: under way, ended lately with its result, or from the ledger without one. None if unknown."""
@@ -178,18 +220,20 @@ class Runs:
 
     def close(self) -> None:
         """Begin no more runs. A thread that does not end is left to the end of the process."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._threads, self._left_threads):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     async def _follow_through(self, live: LiveRun) -> None:
         watch = _Watch(live, asyncio.get_running_loop(), self._metrics)
         order = live.order
         # The turn is taken before a thread of the pool: a trade that waits holds no thread.
-        async with self._turn_of(order):
-            end = await asyncio.get_running_loop().run_in_executor(self._threads, self._work, live, watch)
+        threads = self._left_threads if live.left else self._threads
+        async with self._turn_of(live):
+            end = await asyncio.get_running_loop().run_in_executor(threads, self._work, live, watch)
         watch.end_stage()
         try:
             done = (end.outcome, end.message, end.session, end.as_of, end.is_before_trading)
-            await self._books.write(lambda tx: jobs.end(tx, ordered(live), *done))
+            await self._books.write(lambda tx: _record_end(tx, live, done))
         except SigcError:
             log.exception("can't record the end of a run; it gets its verdict later")
         seconds = max(0.0, (self._clock.now() - live.asked).total_seconds())
@@ -212,21 +256,28 @@ class Runs:
         live.over.set()
         self._ended(live)
 
-    def _turn_of(self, order: RunOrder) -> AbstractAsyncContextManager[object]:
-        """Return the lock of the strategy's book for a trade; every other run only reads."""
-        if order.kind != RunKind.TRADE:
+    def _turn_of(self, live: LiveRun) -> AbstractAsyncContextManager[object]:
+        """Return the lock of the strategy's book for a trade; every other run only reads.
+
+        A run that was left has its turn: new trades are refused until it ends, and several that were left must not wait
+        for each other's slices.
+        """
+        if live.order.kind != RunKind.TRADE or live.left:
             return contextlib.nullcontext()
-        return self._turns.setdefault(order.strategy, asyncio.Lock())
+        return self._turns.setdefault(live.order.strategy, asyncio.Lock())
 
     def _work(self, live: LiveRun, watch: _Watch) -> RunEnd:
         """Do the run, in its thread. Every exception becomes the run's end."""
         order = live.order
         with of_run(order.id):
-            if live.cancelled.is_set():
+            if live.cancelled.is_set() and not live.left:
                 return RunEnd(Outcome.CANCELLED, "cancelled before it began", is_before_trading=True)
             watch.begin()
-            log.info("run begins", extra={"strategy": order.strategy, "kind": order.kind, "who": order.who})
+            what = "run is completed" if live.left else "run begins"
+            log.info(what, extra={"strategy": order.strategy, "kind": order.kind, "who": order.who})
             try:
+                if live.left:
+                    return live.runner.complete(order.id, live.left, watch)
                 return live.runner.run(order, watch)
             except SigcError as error:
                 # E8xx: a check or a limit refused the run, so nothing is broken.
@@ -268,6 +319,11 @@ class _Watch:
             self._told_at = now
             self._set(done=done, total=total, text=text)
 
+    def waiting(self, why: str, until: datetime | None) -> None:
+        live = self._live
+        if (live.text, live.waits_until) != (why, until):
+            self._set(text=why, waits_until=until)
+
     def end_stage(self) -> None:
         """Add the seconds of the current stage."""
         live = self._live
@@ -286,6 +342,27 @@ class _Watch:
             setattr(self._live, name, value)
         with contextlib.suppress(RuntimeError):  # a forced stop has closed the loop before the run has ended
             self._loop.call_soon_threadsafe(self._live.tell)
+
+
+def _record_end(tx: Transaction, live: LiveRun, done: tuple[Outcome, str, str, str, bool]) -> None:
+    # A run that was left by a process without a daemon has no order here.
+    if not live.left or jobs.find(tx.connection, live.order.id) is not None:
+        jobs.end(tx, ordered(live), *done)
+
+
+def left_order(run: Run, order: OrderedRun | None) -> RunOrder:
+    """Return the order of a run that an earlier life left open. order: as it was recorded, if it was."""
+    key = run.key
+    if order is None:
+        return RunOrder(run.id, key.strategy, Path(), key.portfolio, str(key.kind), slot=key.slot, who=run.who)
+    return RunOrder(
+        *(order.id, order.strategy, Path(order.file), order.portfolio, order.kind, order.date),
+        slot=order.slot,
+        reason=order.reason,
+        who=order.who,
+        job=order.job,
+        fire=order.fire,
+    )
 
 
 def ordered(live: LiveRun) -> OrderedRun:

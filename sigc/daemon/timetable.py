@@ -68,9 +68,8 @@ Calendars = Mapping[str, Calendar]
 class Duties:
     """The work that the timetable delegates.
 
-    begin: start a run for a job's fire; returns its id, or '' and why it is refused. fresh: True if a strategy's data
-    are
-    fresh. session: the ISO day that a run begun at an instant trades, '' if unknown; callable from any thread.
+    begin: start a run for a job's fire; returns its id, or '' and why not. fresh: True if a strategy's data are fresh.
+    session: the ISO day that a run begun then trades, '' if unknown; from any thread. is_going: a run is under way.
     """
 
     begin: Callable[[Job, Fire], Awaitable[tuple[str, str]]]
@@ -78,6 +77,7 @@ class Duties:
     fresh: Callable[[str], Awaitable[bool]]
     alert: Callable[[Job, DidNotRun], None]
     session: Callable[[datetime], str] = lambda _: ""
+    is_going: Callable[[str], bool] = lambda _: False
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,10 +380,10 @@ class Timetable:
             self.post(name, RunRefused(one.planned, now))
 
     async def _end_runs(self, name: str) -> None:
-        """Report the end of runs that the restored state still holds for running: recovery has given them verdicts."""
+        """Report the end of runs that the restored state holds for running, except of those that are completed now."""
         state = self.states[name]
         runs = {*state.others, *([state.phase.run] if isinstance(state.phase, Running) else [])}
-        for run in sorted(runs):
+        for run in sorted(one for one in runs if not self._duties.is_going(one)):
             order = await self._books.read(partial(store.find, id=run))
             ok = order is not None and order.outcome.is_success
             before = order is not None and order.is_before_trading

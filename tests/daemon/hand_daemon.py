@@ -1,10 +1,10 @@
 """A daemon whose clock is turned from outside, and whose process meets a mistake where the test says: for child processes.
 
-    python -m tests.daemon.hand_daemon CONFIG CLOCK [POINT NUMBER [kill | lock=FILE]]
+    python -m tests.daemon.hand_daemon CONFIG CLOCK [POINT NUMBER [kill | lock=FILE | until=FILE]]
 
 CLOCK: a file with an ISO instant, read at each look at the time; waiting is done in real time. POINT: a failpoint that
-raises once (kill: at which the process dies; lock: at which that SQLite file is locked for good), when it is passed for
-the NUMBER-th time.
+raises once (kill: at which the process dies; lock: at which that SQLite file is locked for good; until: at which that
+thread stays until the file exists), when it is passed for the NUMBER-th time.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def turn(path: Path, to: datetime) -> None:
 
 
 def fail_once(point: str, number: int, how: str = "") -> None:
-    """Let a mistake happen there, once, or a SIGKILL, or a lock that nobody opens again."""
+    """Let a mistake happen there, once, or a SIGKILL, or a lock that nobody opens again, or a wait."""
     passed = 0
     held: list[sqlite3.Connection] = []
 
@@ -59,6 +59,10 @@ def fail_once(point: str, number: int, how: str = "") -> None:
             return
         if how == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
+        if how.startswith("until="):
+            while not Path(how.removeprefix("until=")).exists():
+                time.sleep(0.02)
+            return
         if not how.startswith("lock="):
             raise ZeroDivisionError("a mistake of ours")
         held.append(sqlite3.connect(how.removeprefix("lock="), timeout=10, check_same_thread=False))

@@ -81,6 +81,7 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "tests/trading/test_waits.py",
             "tests/trading/test_slices.py",
         ),
+        "pipelines/sigc_pipelines/live/slices.py": ("tests/trading/test_respread.py",),
         "pipelines/sigc_pipelines/live/finish.py": (
             "tests/trading/test_outcomes.py",
             "tests/trading/test_stopping.py",

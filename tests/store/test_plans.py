@@ -264,6 +264,7 @@ def verbs(ledger: Ledger) -> None:
         control.put(tx, control.PAUSED, "scripted", "by hand", "ann", "wait")
         control.every(tx.connection, control.PAUSED)
         control.drop(tx, control.PAUSED, "scripted", "ann")
+        orders.rescheduled(tx, orders.recent(tx.connection, 1)[0], AT)
         jobs.left_open(tx.connection)
         jobs.end(tx, order, Outcome.DONE, "", D1, D1, False)
     alerting(ledger)

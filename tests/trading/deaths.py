@@ -168,8 +168,15 @@ def _orders(one: Cast, restart: int) -> None:
 
 
 def _slices(one: Cast, restart: int) -> None:
+    """Nothing is sent for twelve minutes after the first slices: the second ones are late, and spread with the third."""
     twap = replace(one, floor=replace(one.floor, config=TWAP))
+
+    def freezes(number: int, _: OrderRequest) -> None:
+        if number == 6:
+            desk.clock.sleep(720.0)
+
     with _opened(twap, 1, restart, replace(BAD, late=0.0)) as desk:
+        desk.broker.hook = freezes
         _trade(one, desk, restart)
         desk.paper.submit(OrderRequest("by hand", "A", Side.BUY, Decimal(7)))
         _keep(desk)

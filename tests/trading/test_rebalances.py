@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from threading import Event
@@ -128,6 +128,9 @@ class Unwatched:
         pass
 
     def progress(self, done: int, total: int, text: str = "") -> None:
+        pass
+
+    def waiting(self, why: str, until: datetime | None) -> None:
         pass
 
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 from contextlib import AbstractContextManager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from sigc.store.ledger import control, runs
+from sigc.store.ledger import control, orders, runs
 from sigc.store.ledger.records import IntentState, Outcome, Run, RunKey, RunKind, StageName
 from sigc_pipelines.brokers.faulty import Faults
 from sigc_pipelines.brokers.protocol import OrderRequest
-from sigc_pipelines.live.recover import RecoveryVerdict, recover
+from sigc_pipelines.live.recover import RecoveryVerdict, complete, recover, recover_at_start
+from sigc_pipelines.live.trading import RunWatch
 from sigc_pipelines.records.artifacts import folder_of
 from tests.trading.floor import Floor
-from tests.trading.script import D1, D3, D4, D5, KilledError, Scene, before_cut_off, scene, written
+from tests.trading.script import D1, D3, D4, D5, KilledError, Scene, before_cut_off, free, scene, written
 
 S = IntentState
 
@@ -153,6 +154,51 @@ def test_a_cancel_is_known_as_long_as_something_of_its_run_may_be_sent(floor: Fl
         with desk.trading.ledger.reading() as connection:
             assert control.every(connection, control.CANCELLED) == ()
         assert [d["payload"]["name"] for d in desk.audit("control.dropped")].count("cancelled") == 2
+
+
+def test_runs_are_completed_side_by_side(tmp_path: Path) -> None:
+    """Three books of slices over the same hour, killed one after the other: none waits for another one's window."""
+    twap = free(execution={"style": "twap", "slices": 4, "window_minutes": 60.0})
+    floors = [written(tmp_path, {"A": 0.1, "B": -0.1}, config=twap, name=name) for name in ("one", "two", "three")]
+    opens = before_cut_off(floors[0], D1, 0.0) - timedelta(hours=6, minutes=25)
+
+    def hook(number: int, _: OrderRequest) -> None:
+        if number == 3:  # the second slice of the first asset
+            raise KilledError
+
+    for floor in floors:
+        with scene(floors[0], D1, at=opens, hook=hook, is_recovering=False) as desk, pytest.raises(KilledError):
+            floor.run(desk.trading, floor.strategy.name)
+    with scene(floors[0], D1, at=opens + timedelta(minutes=40), is_recovering=False) as desk:
+        told = recover(desk.trading)
+        assert sorted((v.run, v.outcome) for v in told) == [(n, Outcome.DONE) for n in ("one", "three", "two")]
+        with desk.trading.ledger.reading() as connection:
+            found = orders.recent(connection, 100)
+        by: dict[str, list[float]] = {}
+        for one in found:
+            assert one.sent_at is not None
+            if one.asset == "A":
+                by.setdefault(one.run, []).append(round((one.sent_at - opens).total_seconds() / 60, 1))
+        # Three slices are left for twenty minutes: the same in each book.
+        times = (0.0, 40.0, 46.7, 53.3)
+        assert {run: tuple(sorted(found)) for run, found in by.items()} == dict.fromkeys(("one", "two", "three"), times)
+        assert len({i.client_order_id for i in found}) == len(desk.booked()) == 24
+
+
+def test_what_needs_no_waiting_is_done_at_the_start_and_the_rest_beside(tmp_path: Path) -> None:
+    """A run that decided is left to `complete`; one that decided nothing is interrupted at once."""
+    floor = written(tmp_path, dict.fromkeys("ABC", 0.1))
+    dying(floor)
+    opened(floor, RunKind.DRY)
+    with left(floor) as desk:
+        assert [(v.run, v.outcome) for v in recover_at_start(desk.trading)] == [("dry", Outcome.INTERRUPTED)]
+        assert desk.record("one").outcome is Outcome.OPEN
+        told: list[str] = []
+        verdict = complete(desk.trading, desk.record("one"), RunWatch(waiting=lambda why, _: told.append(why)))
+        assert (verdict.outcome, desk.record("one").outcome) == (Outcome.DONE, Outcome.DONE)
+        assert told[-1] == ""
+        assert account(desk, "one") == "done"
+        assert recover_at_start(desk.trading) == ()
 
 
 @pytest.mark.parametrize(("strategy", "is_told"), [("", True), ("scripted", True), ("another", False)])

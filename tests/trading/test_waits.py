@@ -205,7 +205,7 @@ def test_a_stop_is_noticed_within_a_second(tmp_path: Path) -> None:
         clock = Alarm(desk.clock, (100.5, watch.stop.set))
         ended = carried(desk, watch, clock)
         assert [i.state for i in ended.orders] == [S.ACKNOWLEDGED] + [S.CANCELLED] * 3
-        assert clock.passed() == 101.25
+        assert clock.passed() == 100.75
         (found,) = [f for s in ended.stages for f in s.findings if f.check == "cancelled"]
         assert (found.severity, found.assets) == (Severity.WARNING, ("A",))
         assert found.message == "the run was cancelled before this order was sent"

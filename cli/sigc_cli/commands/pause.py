@@ -20,5 +20,5 @@ from sigc_cli.shell_completion import strategies
 def command(
     strategy: str | None, reason: str, as_json: bool, address: str | None, name: str | None, config: Path | None
 ) -> None:
-    """Start no more runs of STRATEGY, or of any; what runs goes on. It holds until `sigc resume`."""
+    """Start no more runs of STRATEGY, or of any, and hold the orders of those under way, until `sigc resume`."""
     hold("pause", strategy, reason, as_json, (config, address, name))

@@ -78,8 +78,8 @@ def show(id: str, only_output: bool, as_json: bool, config: Path | None, work_di
         if other is not None:
             _show_other(other, command_of(loaded, other), zone, only_output=only_output, as_json=as_json)
             return
-        account = account_of(connection, place, id)
-    click.echo(ledger_view.dump(account) if as_json else ledger_view.account(account, zone))
+        account, held = account_of(connection, place, id), ledger_view.held(connection, id)
+    click.echo(ledger_view.dump(account) if as_json else ledger_view.account(account, zone) + held)
 
 
 def _show_other(other: Ordered, command: tuple[str, ...], zone: str, *, only_output: bool, as_json: bool) -> None:

@@ -17,6 +17,8 @@ _OTHERS = {
     "mirror": "audit: the JSON lines in work_dir/audit are behind the ledger, or of another chain",
     "record": "the plan and the signals can't be written into work_dir/runs; the run itself is not concerned",
     "rejected": "orders: the broker refused one, in its own words",
+    "slices": "orders: nothing was sent at the time of these slices (a pause, a stopped process), so they are spread "
+    "over the rest of their window, or ended unsent",
     "unresolved": "orders: no outcome is known at the cut-off, so the strategy is halted until they are looked up; "
     "see docs/runbook.md",
     "worth": "weights: the book is worth nothing or less, so it only reduces what it holds",

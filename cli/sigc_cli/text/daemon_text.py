@@ -79,8 +79,11 @@ def progress(run: RunStatus) -> str:
 
     >>> progress(RunStatus("r", "s", "dry", "running", datetime(2024, 1, 2), "compute", 3, 8))
     'running, compute 3/8'
+    >>> progress(RunStatus("r", "s", "trade", "running", datetime(2024, 1, 2), "execute", text="held: paused by ann"))
+    'running, execute, held: paused by ann'
     """
-    stage = f", {run.stage}" + (f" {run.done}/{run.total}" if run.total else "") if run.stage else ""
+    done = f" {run.done}/{run.total}" if run.total else f", {run.text}" if run.text else ""
+    stage = f", {run.stage}{done}" if run.stage else ""
     return run.outcome + unfilled(run.filled) if run.outcome else run.state + stage
 
 

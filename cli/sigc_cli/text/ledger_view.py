@@ -14,9 +14,9 @@ from sigc.errors import Severity, SigcError
 from sigc.rpc.messages.status import unfilled
 from sigc.store.history.history import PastRun
 from sigc.store.ledger import books as store_books
-from sigc.store.ledger import jobs, price_marks
+from sigc.store.ledger import control, jobs, price_marks
 from sigc.store.ledger import runs as store_runs
-from sigc.store.ledger.records import ZERO, Finding, Intent, Nav, Position, Run
+from sigc.store.ledger.records import ZERO, Finding, Intent, Nav, Outcome, Position, Run
 from sigc.why.words import named, when
 from sigc_pipelines.records.artifacts import RunArtifacts, plain
 from sigc_pipelines.text.table import table
@@ -78,6 +78,15 @@ def account(found: RunArtifacts, zone: str = "UTC") -> str:
     if found.intents:
         lines += ["", orders(found.intents)]
     return "\n".join(lines)
+
+
+def held(connection: sqlite3.Connection, id: str) -> str:
+    """Return a line that a pause holds an open run's orders, with a break before it; '' if none does."""
+    run = store_runs.find(connection, id)
+    if run.outcome is not Outcome.OPEN:
+        return ""
+    pause = control.pause_of(connection, run.key.strategy, store_runs.opened_at(connection, run))
+    return "" if pause is None else f"\nheld: paused {pause.by}"
 
 
 def told(found: Finding) -> str:

@@ -12,9 +12,17 @@ from sigc_dashboard.view_api import Look
 # By action: the button, the title of the question, what it means.
 TEXTS: Mapping[str, tuple[str, str, str]] = MappingProxyType(
     {
-        "pause": ("Pause", "Pause {name}?", "No new run of it begins until it is resumed; what runs goes on."),
+        "pause": (
+            "Pause",
+            "Pause {name}?",
+            "No new run of it begins until it is resumed, and what runs sends nothing.",
+        ),
         "resume": ("Resume", "Resume {name}?", "It runs on its schedule again."),
-        "pause_all": ("Pause all", "Pause everything?", "No new run begins until it is resumed; what runs goes on."),
+        "pause_all": (
+            "Pause all",
+            "Pause everything?",
+            "No new run begins until it is resumed, and what runs sends nothing.",
+        ),
         "resume_all": ("Resume all", "Resume everything?", "What is not paused by itself runs on schedule again."),
         "run": ("Run", "Run {name} and trade?", "It computes with the newest data and sends orders to the broker."),
         "dry_run": ("Dry run", "Run {name} dry?", "It computes and checks; nothing is traded."),

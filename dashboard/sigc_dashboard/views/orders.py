@@ -152,7 +152,9 @@ def _under_way(look: Look) -> Html:
 def _run(look: Look, run: RunStatus, zone: str) -> TableRow:
     name = run.strategy or run.job
     cancel = button(look, "cancel", name, Role.OPERATE, id=run.id)
-    return TableRow(run.id, (name, run.kind, run.stage or run.state, moment(run.asked, zone, "about"), cancel))
+    stage = run.stage or run.state
+    waits = f", {run.text}" if run.text and not run.total else ""
+    return TableRow(run.id, (name, run.kind, stage + waits, moment(run.asked, zone, "about"), cancel))
 
 
 def _jobs(look: Look) -> Html:

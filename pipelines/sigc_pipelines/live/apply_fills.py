@@ -63,8 +63,12 @@ def _take_ends(ledger: Ledger, broker: Broker) -> None:
     if ended or here:
         with ledger.transaction("expire") as tx:
             for intent, order in ended:
+                if orders.state_of(tx.connection, intent.client_order_id) not in WORKING:
+                    continue  # a sweep in another thread was faster
                 orders.moved(tx, intent, _ENDED[order.status], order.message or _why(tx, intent, order.status))
             for intent, order in here:
+                if orders.state_of(tx.connection, intent.client_order_id) is not intent.state:
+                    continue
                 orders.arrived(tx, intent, order.broker_order_id)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sigc.store.ledger import orders
@@ -12,19 +12,43 @@ from sigc.store.ledger.records import Finding, Intent, IntentState, Outcome, Run
 from sigc_pipelines.checks.declare import listed
 from sigc_pipelines.live.judging import judge_of
 from sigc_pipelines.live.send_orders import Execution
-from sigc_pipelines.live.trading import Trading
+from sigc_pipelines.live.slice_times import SliceTimes, Window
+from sigc_pipelines.live.trading import RunWatch, Trading
 
 _MOST_REASONS = 3  # of why orders did not go out, in a run's message
 
 
-def finish(trading: Trading, run: Run, stop: threading.Event | None = None) -> tuple[Outcome, str, tuple[Finding, ...]]:
-    """Complete a decided run: called by the run itself, and again after a crash."""
-    done = Execution(trading.desk, run, judge_of(trading.ledger, run, trading.clock), _ends(trading, run), stop).run()
-    with trading.ledger.reading() as connection:
-        sent = orders.of_run(connection, run.id)
-    if done.doubtful:
-        return Outcome.UNRESOLVED, f"{len(done.doubtful)} order(s) without a known outcome", done.findings
-    return *verdict(sent), done.findings
+@dataclass(frozen=True, slots=True, eq=False)
+class Completion:
+    """The completion of a decided run: its execution, to be driven to the end, then its outcome in words."""
+
+    trading: Trading
+    run: Run
+    execution: Execution
+
+    def result(self) -> tuple[Outcome, str, tuple[Finding, ...]]:
+        """Return the outcome, its text and what was found, once the execution is over."""
+        done = self.execution.executed()
+        with self.trading.ledger.reading() as connection:
+            sent = orders.of_run(connection, self.run.id)
+        if done.doubtful:
+            return Outcome.UNRESOLVED, f"{len(done.doubtful)} order(s) without a known outcome", done.findings
+        return *verdict(sent), done.findings
+
+
+def completion(trading: Trading, run: Run, watch: RunWatch | None = None) -> Completion:
+    """Return what completes a decided run: the run itself uses it, and recovery after a crash."""
+    watch, times = watch or RunWatch(), SliceTimes(trading.desk, run)
+    judge = judge_of(trading.ledger, run, trading.clock)
+    ends = _ends(trading, run, times.window)
+    return Completion(trading, run, Execution(trading.desk, run, judge, ends, watch.stop, times, watch.waiting))
+
+
+def finish(trading: Trading, run: Run, watch: RunWatch | None = None) -> tuple[Outcome, str, tuple[Finding, ...]]:
+    """Complete a decided run."""
+    whole = completion(trading, run, watch)
+    whole.execution.run()
+    return whole.result()
 
 
 def verdict(intents: Sequence[Intent]) -> tuple[Outcome, str]:
@@ -52,10 +76,8 @@ def verdict(intents: Sequence[Intent]) -> tuple[Outcome, str]:
     return (Outcome.CANCELLED if is_taken_back else Outcome.NOTHING_TRADED), text
 
 
-def _ends(trading: Trading, run: Run) -> datetime:
+def _ends(trading: Trading, run: Run, window: Window | None) -> datetime:
     """Return the earlier of the cut-off and the deadline (s after the first order is due): nothing is sent after it."""
-    with trading.ledger.reading() as connection:
-        due = [i.not_before for i in orders.of_run(connection, run.id) if i.not_before is not None]
-    begins = max(run.started, min(due, default=run.started))
+    begins = run.started if window is None else max(run.started, window.begins)
     late = begins + timedelta(seconds=trading.config.execution.execute_deadline_s)
     return late if run.cut_off is None else min(run.cut_off, late)

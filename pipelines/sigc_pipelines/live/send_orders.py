@@ -11,7 +11,8 @@ in the book. It is sent under one id, so it is never doubled: a broker takes an 
 any instruction and called again (`recover.py` does so at start).
 
 The loop handles everything that is due in one turn (`_turn`), then waits. Acknowledgements are committed together with
-the next order's mark: one transaction an order.
+the next order's mark: one transaction an order. While the strategy is paused nothing is sent: orders are held, and
+slices that this or anything else made late are spread again (`slice_times.py`).
 
 Neighbours: `apply_fills.py` applies the broker's report, `checks/` judges each order, `sizing.py` creates the intents.
 """
@@ -19,8 +20,9 @@ Neighbours: `apply_fills.py` applies the broker's report, `checks/` judges each 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sigc.clock import Clock
@@ -34,16 +36,17 @@ from sigc_pipelines.brokers.protocol import (
     Broker,
     BrokerOrder,
     NotSentError,
-    OrderRequest,
-    OrderStatus,
     OutcomeUnknownError,
     RejectedError,
     UnreachableError,
     simulation,
 )
-from sigc_pipelines.live.apply_fills import LISTED_BEFORE, settle
+from sigc_pipelines.live.apply_fills import settle
+from sigc_pipelines.live.order_answers import look_up, record_answer, request_of
+from sigc_pipelines.live.slice_times import SliceTimes
 
 _LONGEST_WAIT_S = 30.0  # cap of the lookup backoff and of retry_after_s
+_LOOK_EVERY_S = 0.5  # between two looks at what is paused or halted, while it waits
 UNRESOLVED_HALT = (
     "unresolved"  # value of the halt set for an order without an outcome; `recover.py` lifts only this one
 )
@@ -79,21 +82,48 @@ class _Doubt:
 
 
 class Execution:
-    """Execution of one run: brings each intent to a final or working state. Call `run`, once.
+    """Execution of one run: brings each intent to a final or working state. Call `run`, once, or drive `steps`.
 
     ends: nothing is sent after it (the cut-off, or the stage's deadline). stop: set from outside to send nothing more.
+    waiting: called with what it waits for, and until when (None: for an answer, soon); '' when it goes on.
     """
 
-    def __init__(self, desk: Desk, run: Run, judge: Judge, ends: datetime, stop: threading.Event | None = None) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        run: Run,
+        judge: Judge,
+        ends: datetime,
+        stop: threading.Event | None = None,
+        times: SliceTimes | None = None,
+        waiting: Callable[[str, datetime | None], None] = lambda _why, _until: None,
+    ) -> None:
         self._desk, self._run, self._judge, self._ends = desk, run, judge, ends
-        self._stop = stop or threading.Event()
+        self._stop, self._waiting = stop or threading.Event(), waiting
+        self._times = times or SliceTimes(desk, run)
         self._doubts: dict[str, _Doubt] = {}
         self._not_before: dict[str, datetime] = {}  # by order id: the broker asked to wait until then
         self._answers: list[tuple[Intent, BrokerOrder]] = []  # acknowledged, not committed yet
         self._findings: list[Finding] = []
+        self._paused: control.Control | None = None  # as this turn found it
+        self._halt_seen: control.Control | None = None
+        self._looked = 0.0  # monotonic time of the last look at them
+        with desk.ledger.reading() as connection:
+            self._begun = runs.opened_at(connection, run)
 
     def run(self) -> Executed:
         """Send planned orders, look up unknown ones, wait for fills as long as the settings say."""
+        for until in self.steps():
+            self.sleep(until)
+        return self.executed()
+
+    def executed(self) -> Executed:
+        """Return the result, once it is over."""
+        doubtful = tuple(i for i in self._intents() if i.state in UNRESOLVED)
+        return Executed(tuple(self._findings), doubtful)
+
+    def steps(self) -> Iterator[datetime]:
+        """Do what is due, then yield the instant until which there is nothing to do; repeat until all is over."""
         # Lookups go on after the cut-off: a last lookup may be a full backoff wait away when the grace ends.
         grace = timedelta(seconds=self._desk.settings.lookup_grace_s + _LONGEST_WAIT_S)
         gives_up = max(self._ends, self._desk.clock.now()) + grace
@@ -104,32 +134,60 @@ class Execution:
                 self._halt()
                 break
             # Wake at the cut-off too: planned orders expire then, not when they would have been due.
-            self._sleep(min(*wakes, gives_up, self._ends if now < self._ends else gives_up))
-        self._await_fills()
-        doubtful = tuple(i for i in self._intents() if i.state in UNRESOLVED)
-        return Executed(tuple(self._findings), doubtful)
+            until = min(*wakes, gives_up, self._ends if now < self._ends else gives_up)
+            self._tell(until)
+            yield until
+        yield from self._await_fills()
+        self._waiting("", None)
 
-    def _sleep(self, until: datetime) -> None:
-        """Wait until an instant; a stopped run wakes up within a second."""
+    def sleep(self, until: datetime) -> None:
+        """Wait until an instant; a stopped run wakes up within a second, and one that is paused, resumed or halted."""
         while (left := (until - self._desk.clock.now()).total_seconds()) > 0 and not self._stop.is_set():
-            self._desk.clock.sleep(min(left, 1.0))
+            self._desk.clock.sleep(min(left, _LOOK_EVERY_S))
+            if self._has_changed():
+                return
         if left > 0:  # stopped: look up unknown orders soon, but not in a busy loop
             self._desk.clock.sleep(min(left, self._desk.settings.lookup_backoff_s))
+
+    def _has_changed(self) -> bool:
+        """Return True if a pause or halt has begun or ended since the turn. A hand-turned clock reads it less often."""
+        if self._paused is None and time.monotonic() - self._looked < _LOOK_EVERY_S:
+            return False
+        self._looked = time.monotonic()
+        return (self._pause(), self._halted()) != (self._paused, self._halt_seen)
+
+    def _tell(self, until: datetime) -> None:
+        """Tell what it waits for."""
+        left = [i for i in self._intents() if i.state in UNRESOLVED or i.state is IntentState.PLANNED]
+        doubtful = sum(i.state in UNRESOLVED for i in left)
+        if self._paused is not None and not doubtful:
+            self._waiting(f"held: paused {self._paused.by}", self._ends)
+        elif doubtful:
+            self._waiting(f"{doubtful} order(s) without an outcome are looked up", None)
+        else:
+            self._waiting(f"{len(left)} order(s) wait, the next until {until:%H:%M:%S} UTC", until)
 
     def _turn(self) -> list[datetime]:
         """Do everything that is due now. Return the instants at which the rest is due."""
         self._drop_what_may_not_go()
-        wakes = []
+        self._paused, self._halt_seen = self._pause(), self._halted()
+        found = self._times.replan(self._intents(), is_held=self._paused is not None)
+        self._findings += found
+        wakes, behind = [], set[str]()
         # States are read anew each turn: a cancel by hand or a sweep in another thread may have moved an order.
         for intent in self._intents():
             match intent.state:
                 case IntentState.PLANNED:
                     due = self._due(intent)
-                    if due <= self._desk.clock.now() and self._may_send():
+                    # A slice may have become late while others were sent: the next turn spreads it and those behind it.
+                    if self._times.is_late(intent):
+                        behind.add(intent.parent)
+                    is_ready = due <= self._desk.clock.now() and intent.parent not in behind
+                    if is_ready and self._paused is None and self._may_send():
                         self._send(intent)
                         wakes += self._next(intent)
                     else:
-                        wakes.append(due)
+                        wakes.append(due if self._paused is None else self._held_until(due))
                 # SENDING here is an order whose process died between the mark and the answer: the same as UNKNOWN.
                 # An answered one is still SENDING in the ledger only until the next commit.
                 case IntentState.SENDING | IntentState.UNKNOWN if not self._is_answered(intent):
@@ -139,12 +197,27 @@ class Execution:
         self._commit_answers()
         return wakes
 
+    def _pause(self) -> control.Control | None:
+        """Return the pause that holds the orders of this run, None without one."""
+        with self._desk.ledger.reading() as connection:
+            return control.pause_of(connection, self._run.key.strategy, self._begun)
+
+    def _halted(self) -> control.Control | None:
+        with self._desk.ledger.reading() as connection:
+            return control.holds(connection, control.HALTED, self._run.key.strategy)
+
+    def _held_until(self, due: datetime) -> datetime:
+        """Return when a paused run looks at an order again: `sleep` wakes it when it is resumed."""
+        window, now = self._times.window, self._desk.clock.now()
+        return max(due, self._ends if window is None or window.ends <= now else min(window.ends, self._ends))
+
     def _intents(self) -> tuple[Intent, ...]:
         with self._desk.ledger.reading() as connection:
             return orders.of_run(connection, self._run.id)
 
     def _due(self, intent: Intent) -> datetime:
-        times = [intent.not_before, self._not_before.get(intent.client_order_id)]
+        asked = self._not_before.get(intent.client_order_id)
+        times = [intent.not_before, asked, self._times.earliest(intent)]
         return max((t for t in times if t is not None), default=self._run.started)
 
     def _next(self, intent: Intent) -> list[datetime]:
@@ -190,11 +263,18 @@ class Execution:
             why = f"{why}, {asked.by}"
         if is_over:
             to, name, why = IntentState.EXPIRED, "expire", "the cut-off passed before this order was sent"
+            if self._paused is not None:
+                why = f"{why}: it was held, paused {self._paused.by}"
         with self._desk.ledger.transaction(name) as tx:
             for intent in planned:
-                orders.moved(tx, intent, to, why)
+                if self._is_planned(tx, intent):
+                    orders.moved(tx, intent, to, why)
         assets = tuple(sorted({i.asset for i in planned}))
         self._findings.append(Finding("cut_off" if is_over else "cancelled", Severity.WARNING, why, assets))
+
+    def _is_planned(self, tx: Transaction, intent: Intent) -> bool:
+        """Return True if an order is still to be sent: a cancel in another thread may have ended it meanwhile."""
+        return orders.state_of(tx.connection, intent.client_order_id) is IntentState.PLANNED
 
     def _send(self, intent: Intent) -> None:
         # Invariant: the mark (state SENDING) is durable before the request leaves; `submit` is called once per mark.
@@ -214,26 +294,30 @@ class Execution:
             self._record("resolve", intent, IntentState.PLANNED, f"not sent: {later}")
         except OutcomeUnknownError as lost:  # may be in the book: never sent again before a lookup says it is not
             failpoint("post:after")
+            self._times.left(intent)
             self._record("acknowledge", intent, IntentState.UNKNOWN, str(lost))
             self._begin_doubt(intent)
         else:
             failpoint("post:after")
             # Committed with the next mark. A crash before that leaves SENDING, which a lookup resolves to the same.
             self._answers.append((intent, answer))
+            self._times.left(intent)
 
     def _mark(self, intent: Intent) -> bool:
         """Judge an order and mark it as sending, in one transaction. Return True if it may be sent."""
         with self._desk.ledger.transaction("send") as tx:
             self._write_answers(tx)
-            # Judged in the transaction that marks: no halt or fill can come between the verdict and the mark.
-            found = self._judge(tx, intent)
-            if found:
+            found: tuple[Finding, ...] = ()
+            # Read and judged in the transaction that marks: nothing comes between the verdict and the mark.
+            is_held = control.pause_of(tx.connection, self._run.key.strategy, self._begun) is not None
+            may_go = not is_held and self._is_planned(tx, intent)
+            if may_go and (found := self._judge(tx, intent)):
                 orders.moved(tx, intent, IntentState.DENIED, "; ".join(f.message for f in found))
-            else:
+            elif may_go:
                 orders.sending(tx, intent, self._desk.clock.now())
         self._answers.clear()  # only after the commit
         self._findings += found
-        return not found
+        return may_go and not found
 
     def _record(self, name: str, intent: Intent, to: IntentState, message: str) -> None:
         with self._desk.ledger.transaction(name) as tx:
@@ -273,7 +357,7 @@ class Execution:
         is_certain = asked >= doubt.since + timedelta(seconds=self._desk.settings.lookup_grace_s)
         failpoint("lookup:before")
         try:
-            found = self._read(intent)
+            found = look_up(self._desk.broker, intent, self._run.started)
         except UnreachableError:  # no answer is not an absence
             found, is_certain = None, False
         failpoint("lookup:after")
@@ -283,20 +367,11 @@ class Execution:
             self._doubts.pop(intent.client_order_id)
         elif is_certain:
             self._record("resolve", intent, IntentState.PLANNED, "the broker does not have it")
+            self._times.came_back(intent)
             self._doubts.pop(intent.client_order_id)
         else:
             doubt.wait_s = min(_LONGEST_WAIT_S, 2 * doubt.wait_s)
             doubt.at = self._desk.clock.now() + timedelta(seconds=doubt.wait_s)
-
-    def _read(self, intent: Intent) -> BrokerOrder | None:
-        """Look an order up by two different reads: by its id, and in the list of all. None when neither has it."""
-        id = intent.client_order_id
-        found = self._desk.broker.order(id)
-        if found is not None:
-            return found
-        # Each read may lag on its own and miss a fresh order: only an absence from both counts.
-        since = (intent.sent_at or self._run.started) - LISTED_BEFORE
-        return next((o for o in self._desk.broker.orders(since) if o.request.client_order_id == id), None)
 
     def _halt(self) -> None:
         """Halt the strategy until its orders are resolved. A person's halt is kept."""
@@ -313,7 +388,7 @@ class Execution:
             tx.audit(runs.event("alert", self._run, {"severity": "critical", "message": why, "assets": assets}))
         self._findings.append(Finding("unresolved", Severity.ERROR, why, assets))
 
-    def _await_fills(self) -> None:
+    def _await_fills(self) -> Iterator[datetime]:
         """Apply fills until no order works or the time is up. A simulation fills at its marks only: no wait."""
         waits = 0.0 if simulation(self._desk.broker) else self._desk.settings.fill_wait_s
         until = min(self._ends, self._desk.clock.now() + timedelta(seconds=waits))
@@ -328,29 +403,5 @@ class Execution:
             now = self._desk.clock.now()
             if now >= until or self._stop.is_set() or not any(i.state in WORKING for i in self._intents()):
                 return
-            self._desk.clock.sleep(min(pause, (until - now).total_seconds()))
-
-
-def request_of(intent: Intent) -> OrderRequest:
-    """Return an intent as an order request."""
-    return OrderRequest(
-        client_order_id=intent.client_order_id,
-        asset=intent.asset,
-        side=intent.side,
-        quantity=intent.quantity,
-        order_type=intent.order_type,
-        limit=intent.limit,
-        time_in_force=intent.time_in_force,
-    )
-
-
-def record_answer(tx: Transaction, intent: Intent, answer: BrokerOrder) -> None:
-    """Record the broker's state of a sent order. Fills are applied elsewhere (`apply_fills`)."""
-    # The limit is not part of an order's id (`client_order_id`), so it is not compared.
-    if replace(answer.request, limit=None) != replace(request_of(intent), limit=None):
-        why = f"the broker holds another order under this id: {answer.request.side} {answer.request.quantity}"
-        tx.audit(orders.event("order.mismatch", intent, {"message": why}))
-    if answer.status is OrderStatus.REJECTED:
-        orders.moved(tx, intent, IntentState.REJECTED, answer.message)
-    else:
-        orders.acknowledged(tx, intent, answer.broker_order_id)
+            self._waiting("fills are awaited", until)
+            yield min(now + timedelta(seconds=pause), until)

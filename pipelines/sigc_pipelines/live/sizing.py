@@ -128,6 +128,12 @@ def write_down(
     return tuple(replace(intent, place=place) for place, intent in enumerate(intents))
 
 
+def window_end(run: Run, settings: ExecutionSettings, begins: datetime) -> datetime:
+    """Return the end of a twap's window: so many minutes after it begins, or the cut-off if that is earlier."""
+    end = begins + timedelta(minutes=settings.window_minutes)
+    return end if run.cut_off is None else min(end, run.cut_off)
+
+
 def client_order_id(ledger: str, run: Run, order: Order, slice: int = 0) -> str:
     """Return the order's id: a digest of everything that identifies it. An order is sent under one id only."""
     # No price and no time: a run repeated after a crash gives the same id, and the broker takes it once. The revision
@@ -170,10 +176,8 @@ def _intent(order: Order, run: Run, ledger: str, settings: ExecutionSettings, sl
 def _sliced(
     order: Order, run: Run, ledger: str, settings: ExecutionSettings, step: Decimal, now: datetime
 ) -> tuple[Intent, ...]:
-    """Return equal slices over the window, which ends at the cut-off at the latest. Extra lots go to the first ones."""
-    end = now + timedelta(minutes=settings.window_minutes)
-    if run.cut_off is not None:
-        end = min(end, run.cut_off)
+    """Return equal slices over the window. Extra lots go to the first ones."""
+    end = window_end(run, settings, now)
     lot = lot_of(settings, step)
     lots = int((order.quantity / lot).to_integral_value(ROUND_DOWN))
     rest = order.quantity - lots * lot  # above 0 for a position that is not a multiple of the lot

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from sigc.calendar.sessions import Calendar
@@ -75,10 +76,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class RunWatch:
-    """Hooks to follow and end a run. stage: called with each stage's name; stop: set it to send nothing more."""
+    """Hooks to follow and end a run. stage: called with each stage's name; stop: set it to send nothing more.
+
+    waiting: called with what the run waits for ('' when it goes on) and until when; None: for an answer, soon.
+    """
 
     stage: Callable[[StageName], None] = lambda _: None
     stop: threading.Event = field(default_factory=threading.Event)
+    waiting: Callable[[str, datetime | None], None] = lambda _why, _until: None
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ from sigc.errors import Diagnostic, SigcError
 from sigc.rpc.messages.books import ReconcileReply
 from sigc.store.ledger import books, orders, runs
 from sigc.store.ledger.action_rows import ActionEntry
-from sigc.store.ledger.records import UNRESOLVED, BookKey, Outcome, RunKind
+from sigc.store.ledger.records import UNRESOLVED, BookKey, Outcome, RunKind, StageName
 from sigc_pipelines.assembly.parts import Compiled, compile_file
 from sigc_pipelines.assembly.trading import calendar_of, digests, with_capital
 from sigc_pipelines.backtest.backtest import pick_of
@@ -43,7 +43,7 @@ from sigc_pipelines.brokers.registry import close_broker, open_broker
 from sigc_pipelines.compute import load
 from sigc_pipelines.live.apply_fills import cancel
 from sigc_pipelines.live.publish import publish
-from sigc_pipelines.live.recover import recover
+from sigc_pipelines.live.recover import complete, recover, recover_at_start
 from sigc_pipelines.live.rename_asset import rename_asset
 from sigc_pipelines.live.roll_forward import keep
 from sigc_pipelines.live.run import CancelledError, carry_out
@@ -141,13 +141,27 @@ class DaemonRunner:
     def keep(self, strategy: str, watch: RunHandle) -> BookUpkeep:
         """Resolve open runs and orders without an outcome, then maintain the book."""
         trading = self._trading(self._services.clock)
-        found = recover(trading, strategy=strategy)
+        if not strategy:
+            # First: what runs that are completed meanwhile add is counted.
+            count_from_here(self._services.metrics, self._services.ledger)
+        found = recover(trading, strategy=strategy) if strategy else recover_at_start(trading)
         verdicts = tuple(RunVerdict(verdict.run, verdict.outcome, verdict.message) for verdict in found)
         if not strategy:
-            count_from_here(self._services.metrics, self._services.ledger)
             return BookUpkeep(verdicts)
         left, problems = self._kept(trading, strategy, watch)
         return BookUpkeep(verdicts, (*self._doubts(strategy), *left), problems)
+
+    def complete(self, run: str, why: str, watch: RunHandle) -> RunEnd:
+        """Bring a run that decided and was left open to its end."""
+        ledger, trading = self._services.ledger, self._trading(self._services.clock)
+        with ledger.reading() as connection:
+            found = runs.find(connection, run)
+        watch.stage(str(StageName.EXECUTE))
+        verdict = complete(trading, found, Followed(stop=watch.cancelled, waiting=watch.waiting), why)
+        key = BookKey(found.key.strategy, found.key.portfolio)
+        tell_doubts(self._services.metrics, ledger, run, key.strategy)
+        tell_book(self._services.metrics, ledger, key)
+        return RunEnd(verdict.outcome, verdict.message, session=found.key.session, as_of=found.as_of)
 
     def is_fresh(self, strategy: str) -> bool:
         """Return True if the strategy's data reach the last complete session."""
@@ -210,7 +224,7 @@ class DaemonRunner:
             digests=digests(compiled.strategy, config),
         )
         feed = FreshFeed(compiled.strategy, self._spaces.workspace(watch, order.strategy), config.execution.capital)
-        followed = Followed(lambda stage: watch.stage(str(stage)), watch.cancelled)
+        followed = Followed(lambda stage: watch.stage(str(stage)), watch.cancelled, watch.waiting)
         with self._desk(order, config) as desk:
             ended = carry_out(desk, request, feed, followed)
         if order.kind == RunKind.TRADE:

@@ -16,7 +16,8 @@ from sigc_pipelines.live import waiting
 from sigc_pipelines.live.decision import Decision, bounds, within_size
 from sigc_pipelines.live.finish import finish
 from sigc_pipelines.live.judging import bounds_record
-from sigc_pipelines.live.sizing import decimal, lot_of, size, write_down
+from sigc_pipelines.live.sizing import decimal, lot_of, size, window_end, write_down
+from sigc_pipelines.live.slice_times import Window, window_record
 from sigc_pipelines.live.valuing import BookValue
 from sigc_pipelines.records.artifacts import write_weights
 from sigc_pipelines.records.decision_record import Sized
@@ -70,8 +71,10 @@ def execute(
         more |= {"pending": _pending(computed, made), "coverage": {s.name: s.values for s in snapshot.sources}}
         more |= {"shown": judged.told.record(context.feed, loaded.data, marks)}
         more |= bounds_record(measured, made.off)
+        if settings.style == "twap":
+            more |= window_record(Window(opens, window_end(context.run, settings, opens)))
         tx.audit(runs.event("run.decided", context.run, decided_record(snapshot, made.target, intents) | more))
-    outcome, message, found = finish(trading, context.run, context.watch.stop)
+    outcome, message, found = finish(trading, context.run, context.watch)
     findings += found
     with context.ledger.reading() as connection:
         return DecidedOrders(orders.of_run(connection, context.run.id), outcome, message)

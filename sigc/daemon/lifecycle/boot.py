@@ -2,7 +2,8 @@
 
     1 the ledger, and with it the decisions of people
     2 the runner, and every strategy file
-    3 recovery: each run that a crash left open gets its verdict, before anything new is scheduled
+    3 recovery: each run that a crash left open gets its verdict, before anything new is scheduled; one whose slices are
+      due later, or that is paused, goes on beside the daemon. Halt, pause, cancel and status answer from here on
     4 the cluster, if it is remote
     5 calendars and the schedule
     6 the first health checks, so that whoever is told that the daemon is ready sees its health
@@ -16,12 +17,13 @@ import asyncio
 import gc
 import logging
 import platform
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import TypeVar
 
 from sigc import __version__
 from sigc.clock import Clock
@@ -34,15 +36,19 @@ from sigc.daemon.ledger_threads import LedgerThreads
 from sigc.daemon.lifecycle.phase import LastRun, Phase
 from sigc.daemon.ordering import kind_of, status_text
 from sigc.daemon.reconcile_loop import UnwatchedRun, write_verdict
+from sigc.daemon.runs import LiveRun
 from sigc.errors import Diagnostic, SigcError
 from sigc.host.cgroup import ControlGroup, worker_threads
 from sigc.host.usage import usable_cpus
 from sigc.schedule.job import Job
-from sigc.store.ledger import jobs, meta
+from sigc.store.ledger import jobs, meta, runs
 
 NO_CLUSTER = "the cluster does not answer"
+_EXTENDED_S = 60.0  # by which systemd's start timeout is extended at a time
+_ANSWERS_S = 30.0  # longest delay of readiness by orders whose outcome the broker does not tell, beyond their grace
 ALIVE = "alive"  # the file with the time at which the daemon was last alive
 log = logging.getLogger("sigc.daemon")
+T = TypeVar("T")
 
 
 async def boot(daemon: Controller, first_checks: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
@@ -72,6 +78,9 @@ async def boot(daemon: Controller, first_checks: Callable[[], Awaitable[None]]) 
     _step(daemon, "the schedule is read")
     daemon.calendars = await asyncio.to_thread(open_calendars, daemon.configured, work_dir, daemon.clock.now())
     await daemon.timetable.restore(daemon.configured.jobs, daemon.calendars, alive, daemon.decided)
+    for live in daemon.under_way():
+        if not live.order.job:
+            daemon.timetable.began(live.order.id, live.order.strategy)
     _step(daemon, "the first checks are made")
     await first_checks()
     daemon.why, daemon.phase = "", Phase.RUNNING
@@ -124,10 +133,43 @@ def _impossible(listed: Iterable[Job], kinds: frozenset[str]) -> list[Diagnostic
 
 
 async def _recover(daemon: Controller) -> None:
-    for found in (await asyncio.to_thread(daemon.in_force.runner.keep, "", UnwatchedRun())).verdicts:
+    """Give verdicts to what an earlier life left. Runs that wait for a later time go on when this returns."""
+    left = [await daemon.complete(run, "the process ended") for run in await daemon.books.read(runs.open_trades)]
+    keeping = asyncio.to_thread(daemon.in_force.runner.keep, "", UnwatchedRun())
+    for found in (await _patiently(daemon, keeping)).verdicts:
         log.warning("recovered: %s: %s, %s", found.run, found.outcome, found.message)
+    if left:
+        await _patiently(daemon, _until_they_wait(daemon, left))
+    for live in left:
+        if live.end is None:
+            log.warning("still being completed: %s: %s", live.order.id, live.text)
     for order in await daemon.books.read(jobs.left_open):
-        await daemon.books.write(partial(write_verdict, order))
+        if daemon.runs.find(order.id) is None:
+            await daemon.books.write(partial(write_verdict, order))
+
+
+async def _until_they_wait(daemon: Controller, left: Sequence[LiveRun]) -> None:
+    """Wait until each run is over or waits for a later time; for answers of the broker not for ever."""
+    execution = daemon.configured.loaded.config.execution
+    tasks = [asyncio.ensure_future(live.until_it_waits()) for live in left]
+    try:
+        await asyncio.wait(tasks, timeout=execution.lookup_grace_s + _ANSWERS_S)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+async def _patiently(daemon: Controller, work: Awaitable[T]) -> T:
+    """Await it, and tell systemd again and again that the start takes longer."""
+    task = asyncio.ensure_future(work)
+    try:
+        while True:
+            daemon.notifier.extend_timeout(_EXTENDED_S)
+            done, _ = await asyncio.wait([task], timeout=_EXTENDED_S / 4)
+            if done:
+                return task.result()
+    finally:
+        task.cancel()
 
 
 def limit_processors(config: Config, quota: ControlGroup | None) -> ControlGroup | None:
@@ -178,7 +220,7 @@ async def _await_cluster(daemon: Controller) -> None:
 async def _read_last_runs(daemon: Controller) -> None:
     for strategy in daemon.configured.strategies:
         found = await daemon.books.read(partial(jobs.last_of, strategy=strategy.name))
-        if found is not None:
+        if found is not None and daemon.runs.find(found.id) is None:
             at = found.finished or found.asked
             daemon.last[strategy.name] = LastRun(found.id, at, status_text(found.outcome))
 

@@ -54,7 +54,12 @@ from sigc.store.audit.chain import AuditEvent
 from sigc.store.ledger import meta
 
 RESTARTED = "SIGC_RESTARTED"  # our own PID after an exec: the process is the same as before
-_LOOKS = frozenset({"status", "whoami", "openapi", "stop"})  # allowed while the daemon starts
+# Allowed while the daemon starts: recovery may take long, and what it sends must be seen, held and stopped. Those that
+# need the ledger are refused until it is open.
+_LOOKS = frozenset({"status", "whoami", "openapi", "stop"})
+_CONTROLS = frozenset({"pause", "resume", "safety/halt", "safety/status", "runs/cancel"})
+_RUNS = frozenset({"runs/list", "runs/show", "runs/events", "runs/logs"})
+_FROM_THE_START = _LOOKS | _CONTROLS | _RUNS
 _ENDS = (signal.SIGTERM, signal.SIGINT)
 _LAST_WORDS_S = 2.0  # time for runs to notice their cancellation, replies to be sent, workers to end
 log = logging.getLogger("sigc.daemon")
@@ -307,7 +312,7 @@ def _hooks(daemon: Controller) -> Hooks:
         await daemon.books.audit(AuditEvent(f"rpc.{entry.phase}", payload, who=f"{entry.token} ({entry.who})"))
 
     def gate(asked: Verb[object]) -> str:
-        if daemon.phase is Phase.STARTING and asked.name not in _LOOKS:
+        if daemon.phase is Phase.STARTING and asked.name not in _FROM_THE_START:
             return f"the daemon is starting: {daemon.why}"
         if daemon.phase is Phase.STOPPING and asked.role is not Role.READ and asked.name not in ("stop", "runs/cancel"):
             return "the daemon is stopping"

@@ -59,13 +59,13 @@ def whoami(call: VerbCall[Controller], request: Nothing) -> WhoReply:  # noqa: A
 
 @verb("pause", "POST", Role.OPERATE, is_urgent=True)
 async def pause(call: VerbCall[Controller], request: HoldRequest) -> HoldReply:
-    """Start no more runs of one strategy, or of any; what runs goes on."""
+    """Start no more runs of one strategy, or of any, and hold the orders of those under way."""
     return await _hold(call, request, True)
 
 
 @verb("resume", "POST", Role.OPERATE)
 async def resume(call: VerbCall[Controller], request: HoldRequest) -> HoldReply:
-    """Take a pause back."""
+    """Take a pause back: held slices are spread over what is left of their window. A halt stays."""
     return await _hold(call, request, False)
 
 

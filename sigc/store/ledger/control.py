@@ -14,7 +14,7 @@ from sigc.store.audit.chain import AuditEvent
 from sigc.store.ledger.ledger import Transaction
 
 HALTED = "halted"  # no order of that strategy (or of any) is sent
-PAUSED = "paused"  # no run of that strategy (or of any) is started
+PAUSED = "paused"  # no run of that strategy (or of any) is started, and what is under way sends nothing
 CANCELLED = "cancelled"  # nothing more of that run (its id is the scope) is sent
 ACCEPTED = "accepted"  # the price of an asset on a date (scope: `DATE ASSET`), despite its jump
 
@@ -86,6 +86,16 @@ def holds(connection: sqlite3.Connection, name: str, strategy: str) -> Control |
     """Return the decision of that name that applies to a strategy: the one for all, or its own; None without either."""
     found = _read(connection, "name = ? AND scope IN ('', ?)", (name, strategy))
     return found[0] if found else None
+
+
+def pause_of(connection: sqlite3.Connection, strategy: str, begun: datetime) -> Control | None:
+    """Return the pause that holds the orders of a run; None without one.
+
+    begun: of the run, by the ledger's clock. A run that began while its strategy was paused was forced: that pause does
+    not hold it.
+    """
+    found = _read(connection, "name = ? AND scope IN ('', ?)", (PAUSED, strategy))
+    return next((one for one in found if one.at > begun), None)
 
 
 def _read(connection: sqlite3.Connection, where: str, values: tuple[str, ...]) -> tuple[Control, ...]:

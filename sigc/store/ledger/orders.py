@@ -97,6 +97,15 @@ def sending(tx: Transaction, intent: Intent, at: datetime) -> None:
     )
 
 
+def rescheduled(tx: Transaction, intent: Intent, not_before: datetime) -> None:
+    """Give a slice that was not sent yet another time."""
+    tx.connection.execute(
+        "UPDATE intents SET not_before = ? WHERE client_order_id = ?", (not_before.isoformat(), intent.client_order_id)
+    )
+    said = {"slice": intent.slice, "was": intent.not_before, "not_before": not_before}
+    tx.audit(event("order.rescheduled", intent, said))
+
+
 def acknowledged(tx: Transaction, intent: Intent, broker_order_id: str) -> None:
     """Record that the broker has the order. The state is left unchanged if fills arrived before."""
     tx.connection.execute(

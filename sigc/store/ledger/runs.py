@@ -169,6 +169,20 @@ def is_of_the_past(connection: sqlite3.Connection, run: str) -> bool:
     return at is not None and datetime.fromisoformat(at) - datetime.fromisoformat(started) > _OWN_DAY
 
 
+def opened_at(connection: sqlite3.Connection, run: Run) -> datetime:
+    """Return the instant at which a run was opened, by the ledger's clock; a replayed run has another one."""
+    row = connection.execute(
+        "SELECT min(at) FROM audit WHERE run = ? AND run <> '' AND event = 'run.opened'", (run.id,)
+    ).fetchone()
+    return run.started if row[0] is None else datetime.fromisoformat(row[0])
+
+
+def open_trades(connection: sqlite3.Connection, strategy: str = "") -> tuple[Run, ...]:
+    """Return the runs that decided and have no outcome, oldest first, of one strategy or of all."""
+    left = (run for run in left_open(connection) if strategy in ("", run.key.strategy))
+    return tuple(run for run in left if is_decided(connection, run.id))
+
+
 def past_turnovers(connection: sqlite3.Connection, strategy: str, portfolio: str, most: int = 60) -> tuple[float, ...]:
     """Return the turnover of a book's last runs, as a share of its NAV at that time, oldest first."""
     rows = connection.execute(
