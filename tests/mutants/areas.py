@@ -12,15 +12,7 @@ LEFT_OUT = (
 )
 
 # Of a run as a whole: what opens it, takes it through its stages, and closes it.
-_RUN = (
-    "tests/trading/test_run.py",
-    "tests/trading/test_stages.py",
-    "tests/trading/test_policies.py",
-    "tests/trading/test_outcomes.py",
-    "tests/trading/test_limits_in_force.py",
-    "tests/trading/test_execute.py",
-    "tests/trading/test_stopping.py",
-)
+_RUN = ("tests/trading/test_run.py", "tests/trading/test_policies.py")
 
 AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -95,7 +87,11 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "pipelines/sigc_pipelines/live/rename_asset.py": ("tests/trading/test_renaming.py",),
         "pipelines/sigc_pipelines/live/open_run.py": _RUN,
-        "pipelines/sigc_pipelines/live/run.py": _RUN,
+        "pipelines/sigc_pipelines/live/run.py": (
+            *_RUN,
+            "tests/trading/test_stopping.py",
+            "tests/trading/test_stages.py",
+        ),
         "pipelines/sigc_pipelines/live/sizing.py": ("tests/trading/test_sizing.py",),
         "pipelines/sigc_pipelines/live/valuing.py": ("tests/trading/test_valuing.py",),
         "pipelines/sigc_pipelines/portfolio/constraints.py": ("tests/pipelines/test_project.py",),
@@ -114,9 +110,11 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "pipelines/sigc_pipelines/prices/restated_prices.py": ("tests/trading/test_restating.py",),
         "pipelines/sigc_pipelines/prices/units.py": ("tests/trading/test_units.py",),
+        "pipelines/sigc_pipelines/stages/audit.py": (*_RUN, "tests/trading/test_stages.py"),
         "pipelines/sigc_pipelines/stages/compute.py": _RUN,
         "pipelines/sigc_pipelines/stages/execute.py": _RUN,
         "pipelines/sigc_pipelines/stages/load.py": _RUN,
+        "pipelines/sigc_pipelines/stages/run_context.py": _RUN,
         "pipelines/sigc_pipelines/stages/validate.py": _RUN,
         "sigc/alerts/condition.py": ("tests/alerts/test_condition.py",),
         "sigc/alerts/rules.py": ("tests/alerts/test_each_rule.py", "tests/alerts/test_rules.py"),

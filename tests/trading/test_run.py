@@ -82,6 +82,7 @@ def test_the_record_of_a_run(floor: Floor) -> None:
         (decided,) = desk.audit("run.decided")
         assert ended.turn is not None
         assert decided["payload"]["rebalance"] == ended.turn.due != ""
+        assert decided["payload"]["weights"] == record.digests["weights"]
         assert all(0.0 <= s.seconds < 600.0 for s in ended.stages)
 
 
@@ -175,6 +176,18 @@ def test_a_target_that_is_held_to_the_bit_trades_nothing(tmp_path: Path) -> None
         assert [(i.asset, i.side, i.quantity) for i in ended.orders] == [("A", Side.SELL, D(1000))]
 
 
+def test_a_share_is_not_sold_to_rounding(tmp_path: Path) -> None:
+    """1,000 shares at 100 are a seventh of 700,000; by the decimals of that double, which lie below it, 999 would be."""
+    seventh = 1 / 7
+    floor = written(tmp_path, {"A": [0.1429, seventh]}, config=free(execution={"capital": 700_000.0}))
+    with scene(floor, D1) as desk:
+        assert bought(desk.run("one")) == {"A": 1000}
+    with scene(floor, D2) as desk:
+        ended = desk.run("two")
+        assert ended.held is not None
+        assert (ended.run.outcome, bought(ended), ended.held.tolist()) == (Outcome.UNCHANGED, {}, [seventh])
+
+
 def test_orders_wait_for_the_open(floor: Floor) -> None:
     with scene(floor, D1) as desk:
         ended = desk.run("one")
@@ -204,7 +217,7 @@ def test_a_run_without_files_leaves_its_weights_alone(floor: Floor) -> None:
         desk_of = replace(desk, trading=replace(desk.trading, has_files=False))
         assert desk_of.run("one").run.outcome is Outcome.DONE
     found = {p.name for p in (floor.work_dir / "runs" / "one").iterdir()}
-    assert "weights.json" in found
+    assert {"weights.json", "decision.json"} <= found
     assert "account.json" not in found
 
 
@@ -372,7 +385,13 @@ def test_a_difference_to_the_broker_is_accepted_by_a_person_alone(tmp_path: Path
         desk.run("one")
         desk.paper.submit(OrderRequest("mine", "A", Side.BUY, D(10)))
     with scene(floor, D2) as desk:
-        assert [d.code for d in desk.run("two", who="ann", reason="no").problems] == ["E602"]
+        refused = desk.run("two", who="ann", reason="no")
+        assert (refused.run.outcome, [d.code for d in refused.problems]) == (Outcome.FAILED, ["E602"])
+        assert [f.check for f in stage(refused, StageName.LOAD).findings] == ["actions", "E602"]
+        dry = desk.run("dry", kind=RunKind.DRY)
+        told = [f.message for f in stage(dry, StageName.LOAD).findings if f.check == "E602"]
+        assert dry.run.message == f"0 orders would go out; {told[0]}"
+        assert "ledger and broker differ: A: ledger 1000, broker 1010" in told[0]
         ended = desk.run("three", accepts_differences=True, who="ann", reason="mine")
         assert (ended.run.outcome, [(o.side, o.quantity) for o in ended.orders]) == (Outcome.DONE, [(Side.SELL, D(10))])
 
@@ -396,6 +415,15 @@ def test_orders_are_judged_by_prices_and_sectors_of_what_is_ordered(tmp_path: Pa
         with desk.trading.ledger.reading() as connection:
             found = price_marks.marks_of(connection, "one")
     assert found == {"A": Mark(D(100), "Oil"), "B": Mark(D(50), "X")}
+
+
+def test_without_sectors_orders_are_judged_by_their_prices_alone(tmp_path: Path) -> None:
+    floor = written(tmp_path, {"A": 0.1})
+    text = TEXT.format(target="scripted", how="", more="").replace('  sectors: load sector from "sectors.csv"\n', "")
+    with scene(replace(floor, strategy=write_strategy(tmp_path, text, "scripted")), D1) as desk:
+        assert bought(desk.run("one")) == {"A": 1000}
+        with desk.trading.ledger.reading() as connection:
+            assert price_marks.marks_of(connection, "one") == {"A": Mark(D(100), "")}
 
 
 # When slices go out
