@@ -15,6 +15,7 @@ from sigc.clock import Clock
 from sigc.config.settings import SafetySettings
 from sigc.errors import Severity
 from sigc.store.ledger import action_rows, books, control, orders, price_marks, runs
+from sigc.store.ledger.halting import reason_of
 from sigc.store.ledger.ledger import Ledger, Transaction
 from sigc.store.ledger.records import ZERO, BookKey, Fill, Finding, Intent, Run
 from sigc_pipelines.checks.exposure import Bound, Exposure
@@ -36,7 +37,7 @@ def judge_of(ledger: Ledger, run: Run, clock: Clock) -> Callable[[Transaction, I
     def judged(tx: Transaction, intent: Intent) -> tuple[Finding, ...]:
         halt = control.holds(tx.connection, control.HALTED, run.key.strategy)
         if halt is not None:
-            why = f"{halt.scope or 'everything'} is halted by {halt.who}: {halt.reason or halt.value}"
+            why = reason_of(halt.scope, halt.who, halt.reason or halt.value)
             return (Finding("halted", Severity.DENIAL, why, (intent.asset,)),)
         # Planned and sent orders count alike (both are in flight), so a mark changes nothing; fills and ends do.
         changes = orders.changes(tx.connection)

@@ -5,6 +5,7 @@
         found                                              acknowledged (or whatever the book says)
         absent in two different reads, after the grace     planned again: the same id is sent again
         neither by the cut-off                             the strategy is halted, a person is alerted
+    halted                                             planned orders are denied, nothing more leaves (`halts.py`)
 
 An order is written before it is sent, so it is never lost: the next process that opens the ledger knows that it may be
 in the book. It is sent under one id, so it is never doubled: a broker takes an id once. Execution can be interrupted at
@@ -42,7 +43,9 @@ from sigc_pipelines.brokers.protocol import (
     simulation,
 )
 from sigc_pipelines.live.apply_fills import LISTED_BEFORE, settle
+from sigc_pipelines.live.halts import halt_in_force
 
+_LOOK_S = 1.0  # between two looks for a stop or a halt while it waits
 _LONGEST_WAIT_S = 30.0  # cap of the lookup backoff and of retry_after_s
 UNRESOLVED_HALT = (
     "unresolved"  # value of the halt set for an order without an outcome; `recover.py` lifts only this one
@@ -82,11 +85,22 @@ class Execution:
     """Execution of one run: brings each intent to a final or working state. Call `run`, once.
 
     ends: nothing is sent after it (the cut-off, or the stage's deadline). stop: set from outside to send nothing more.
+    passes_halt: for orders that close positions under a halt (`closing_out.py`), and no others.
     """
 
-    def __init__(self, desk: Desk, run: Run, judge: Judge, ends: datetime, stop: threading.Event | None = None) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        run: Run,
+        judge: Judge,
+        ends: datetime,
+        stop: threading.Event | None = None,
+        *,
+        passes_halt: bool = False,
+    ) -> None:
         self._desk, self._run, self._judge, self._ends = desk, run, judge, ends
         self._stop = stop or threading.Event()
+        self._passes_halt = passes_halt
         self._doubts: dict[str, _Doubt] = {}
         self._not_before: dict[str, datetime] = {}  # by order id: the broker asked to wait until then
         self._answers: list[tuple[Intent, BrokerOrder]] = []  # acknowledged, not committed yet
@@ -110,9 +124,9 @@ class Execution:
         return Executed(tuple(self._findings), doubtful)
 
     def _sleep(self, until: datetime) -> None:
-        """Wait until an instant; a stopped run wakes up within a second."""
-        while (left := (until - self._desk.clock.now()).total_seconds()) > 0 and not self._stop.is_set():
-            self._desk.clock.sleep(min(left, 1.0))
+        """Wait until an instant; a stopped or halted run wakes up within a second."""
+        while (left := (until - self._desk.clock.now()).total_seconds()) > 0 and not self._is_to_wake():
+            self._desk.clock.sleep(min(left, _LOOK_S))
         if left > 0:  # stopped: look up unknown orders soon, but not in a busy loop
             self._desk.clock.sleep(min(left, self._desk.settings.lookup_backoff_s))
 
@@ -163,8 +177,15 @@ class Execution:
 
     # Sending
 
+    def _is_to_wake(self) -> bool:
+        return self._stop.is_set() or bool(self._halted())
+
     def _may_send(self) -> bool:
-        return self._desk.clock.now() < self._ends and not self._is_stopped()
+        return self._desk.clock.now() < self._ends and not self._is_stopped() and not self._halted()
+
+    def _halted(self) -> str:
+        """Return why the strategy may send nothing, by ledger or kill file; '' if it may."""
+        return "" if self._passes_halt else halt_in_force(self._desk.ledger, self._run.key.strategy)
 
     def _is_stopped(self) -> bool:
         """Return True if the run must send nothing more: stopped in this process, or cancelled in the ledger."""
@@ -177,30 +198,38 @@ class Execution:
             return control.get(connection, control.CANCELLED, self._run.id)
 
     def _drop_what_may_not_go(self) -> None:
-        """Cancel or expire planned orders that may not be sent any more."""
+        """Deny, cancel or expire planned orders that may not be sent any more."""
         if self._may_send():
             return
-        is_over = self._desk.clock.now() >= self._ends
-        planned = [i for i in self._intents() if i.state is IntentState.PLANNED]
-        if not planned:
+        is_over, halted = self._desk.clock.now() >= self._ends, self._halted()
+        if not any(i.state is IntentState.PLANNED for i in self._intents()):
             return
         to, name, why = IntentState.CANCELLED, "cancel", "the run was cancelled before this order was sent"
+        check, weight = "cancelled", Severity.WARNING
         asked = self._asked_to_end()
         if asked is not None:
             why = f"{why}, {asked.by}"
+        elif halted and not self._stop.is_set():
+            to, why, check, weight = IntentState.DENIED, halted, "halted", Severity.DENIAL
         if is_over:
             to, name, why = IntentState.EXPIRED, "expire", "the cut-off passed before this order was sent"
+            check, weight = "cut_off", Severity.WARNING
         with self._desk.ledger.transaction(name) as tx:
+            # Read in the transaction: a halt or cancel in another thread may have ended them meanwhile.
+            planned = [i for i in orders.of_run(tx.connection, self._run.id) if i.state is IntentState.PLANNED]
             for intent in planned:
                 orders.moved(tx, intent, to, why)
-        assets = tuple(sorted({i.asset for i in planned}))
-        self._findings.append(Finding("cut_off" if is_over else "cancelled", Severity.WARNING, why, assets))
+        self._findings.append(Finding(check, weight, why, tuple(sorted({i.asset for i in planned}))))
 
     def _send(self, intent: Intent) -> None:
         # Invariant: the mark (state SENDING) is durable before the request leaves; `submit` is called once per mark.
         if not self._mark(intent):
             return
         failpoint("post:before")
+        # Again, since the mark: the process may have been frozen in between. The next turn ends the order.
+        if not self._may_send():
+            self._record("resolve", intent, IntentState.PLANNED, "not sent: it was stopped right before its request")
+            return
         try:
             answer = self._desk.broker.submit(request_of(intent))
         except RejectedError as no:
@@ -225,15 +254,17 @@ class Execution:
         """Judge an order and mark it as sending, in one transaction. Return True if it may be sent."""
         with self._desk.ledger.transaction("send") as tx:
             self._write_answers(tx)
+            # A halt or cancel in another thread may have ended it since this turn read the states.
+            is_planned = orders.state_of(tx.connection, intent.client_order_id) is IntentState.PLANNED
             # Judged in the transaction that marks: no halt or fill can come between the verdict and the mark.
-            found = self._judge(tx, intent)
+            found = self._judge(tx, intent) if is_planned else ()
             if found:
                 orders.moved(tx, intent, IntentState.DENIED, "; ".join(f.message for f in found))
-            else:
+            elif is_planned:
                 orders.sending(tx, intent, self._desk.clock.now())
         self._answers.clear()  # only after the commit
         self._findings += found
-        return not found
+        return is_planned and not found
 
     def _record(self, name: str, intent: Intent, to: IntentState, message: str) -> None:
         with self._desk.ledger.transaction(name) as tx:
