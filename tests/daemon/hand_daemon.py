@@ -1,11 +1,11 @@
 """A daemon whose clock is turned from outside, and whose process meets a mistake where the test says: for child processes.
 
-    python -m tests.daemon.hand_daemon CONFIG CLOCK [POINT NUMBER [kill | lock=FILE]]
+    python -m tests.daemon.hand_daemon CONFIG CLOCK [POINT NUMBER [kill | stop | lock=FILE]]
 
 CLOCK: a file with an ISO instant, read at each look at the time; waiting is done in real time. A named pipe CLOCK.block
 holds the event loop, which looks at the time every few seconds, from when somebody opens it for writing to when they
 close it. POINT: a failpoint that
-raises once (kill: at which the process dies; lock: at which that SQLite file is locked for good), when it is passed for
+raises once (kill: at which the process dies; stop: at which it is frozen; lock: at which that SQLite file is locked for good), when it is passed for
 the NUMBER-th time.
 """
 
@@ -65,8 +65,10 @@ def fail_once(point: str, number: int, how: str = "") -> None:
         passed += name == point
         if name != point or passed != number:
             return
-        if how == "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
+        if how in ("kill", "stop"):
+            os.kill(os.getpid(), signal.SIGKILL if how == "kill" else signal.SIGSTOP)
+            time.sleep(0.1)  # the other threads are stopped first: this one must not run on meanwhile
+            return
         if not how.startswith("lock="):
             raise ZeroDivisionError("a mistake of ours")
         held.append(sqlite3.connect(how.removeprefix("lock="), timeout=10, check_same_thread=False))

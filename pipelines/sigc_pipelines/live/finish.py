@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from sigc.store.ledger import orders
 from sigc.store.ledger.records import Finding, Intent, IntentState, Outcome, Run
 from sigc_pipelines.checks.declare import listed
-from sigc_pipelines.live.judging import judge_of
+from sigc_pipelines.live.judging import closes_positions, judge_of
 from sigc_pipelines.live.send_orders import Execution
 from sigc_pipelines.live.trading import Trading
 
@@ -19,7 +19,10 @@ _MOST_REASONS = 3  # of why orders did not go out, in a run's message
 
 def finish(trading: Trading, run: Run, stop: threading.Event | None = None) -> tuple[Outcome, str, tuple[Finding, ...]]:
     """Complete a decided run: called by the run itself, and again after a crash."""
-    done = Execution(trading.desk, run, judge_of(trading.ledger, run, trading.clock), _ends(trading, run), stop).run()
+    with trading.ledger.reading() as connection:
+        is_closing = closes_positions(connection, run.id)
+    judge, ends = judge_of(trading.ledger, run, trading.clock), _ends(trading, run)
+    done = Execution(trading.desk, run, judge, ends, stop, passes_halt=is_closing).run()
     with trading.ledger.reading() as connection:
         sent = orders.of_run(connection, run.id)
     if done.doubtful:

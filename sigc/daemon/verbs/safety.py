@@ -1,4 +1,4 @@
-"""The verbs of safety: halt and resume trading, accept a price, show what is halted or paused.
+"""The verbs of safety: halt and resume trading, cancel and flatten, accept a price, show what is halted or paused.
 
 A halt is a decision in the ledger: from the moment it is written no order of the strategy (or of any) is sent, not even
 by runs under way; their planned orders end with it. A halt set by a rule (an order without a known outcome) ends with
@@ -18,6 +18,7 @@ from sigc.daemon.ordering import refusal
 from sigc.daemon.verbs.control import who_of
 from sigc.errors import SigcError
 from sigc.host import kill_file
+from sigc.rpc.messages.kill import KillReply
 from sigc.rpc.messages.page import AcceptReply, AcceptRequest, HaltReply, SafetyReply
 from sigc.rpc.messages.requests import HoldRequest
 from sigc.rpc.verb import Nothing, Role, VerbCall, verb
@@ -37,6 +38,31 @@ async def safety_status(call: VerbCall[Controller], request: Nothing) -> SafetyR
 @verb("safety/halt", "POST", Role.OPERATE, is_urgent=True)
 async def safety_halt(call: VerbCall[Controller], request: HoldRequest) -> HaltReply:
     """Stop sending orders of one strategy or of all; open orders stay at the broker."""
+    return await _halted(call, request)
+
+
+@verb("safety/cancel", "POST", Role.OPERATE, is_urgent=True, timeout_s=60.0)
+async def safety_cancel(call: VerbCall[Controller], request: HoldRequest) -> KillReply:
+    """Halt one strategy or all, and cancel the open orders at the broker."""
+    return await _killed(call, request, is_flatten=False)
+
+
+@verb("safety/flatten", "POST", Role.TRADE, is_urgent=True, timeout_s=60.0)
+async def safety_flatten(call: VerbCall[Controller], request: HoldRequest) -> KillReply:
+    """Halt one strategy or all, cancel the open orders at the broker, and close the positions."""
+    return await _killed(call, request, is_flatten=True)
+
+
+async def _killed(call: VerbCall[Controller], request: HoldRequest, *, is_flatten: bool) -> KillReply:
+    await _halted(call, request)
+    daemon, scope = call.daemon, request.strategy or ""
+    with daemon.using() as used:
+        reply = await asyncio.to_thread(used.runner.kill, scope, who_of(call), request.reason, is_flatten)
+    daemon.changed.set()
+    return reply
+
+
+async def _halted(call: VerbCall[Controller], request: HoldRequest) -> HaltReply:
     daemon, scope = call.daemon, request.strategy or ""
     known = [strategy.name for strategy in daemon.configured.strategies]
     if scope and scope not in known and not await _has_book(daemon, scope):

@@ -1,0 +1,273 @@
+"""Each way to stop in each state of the daemon, with real processes; its effect is read in the broker's book.
+
+    alive     it answers                                busy     its event loop is held, its threads are not
+    frozen    SIGSTOP                                   dead     kill -9: its PID file is left
+    absent    it has ended
+
+A run sends slices over an hour of a clock that stands still: those of the first moment are in the book, the others wait.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import TextIO
+
+import pytest
+
+from sigc.clock import HandClock
+from sigc.config.settings import PaperSettings
+from sigc.host.kill_file import FILE as KILL_FILE
+from sigc.rpc.messages.requests import RunStatus
+from sigc.store.ledger import control, orders, runs
+from sigc.store.ledger.connection import FILE, connect_reader
+from sigc.store.ledger.records import Intent, IntentState
+from sigc_cli.daemon_call import RunTarget
+from sigc_pipelines.brokers.paper import PaperBroker
+from sigc_pipelines.brokers.protocol import BrokerOrder, OrderStatus
+from tests.daemon.daemons import DAYS, Daemon, Site
+from tests.daemon.hand_daemon import turn
+from tests.daemon.test_tending import QUICK, at
+
+NOW = at(DAYS[0], 15)  # ten in New York: the session is open
+TWAP = {**QUICK, "style": "twap", "slices": 6, "window_minutes": 60.0}
+STATES = ("alive", "busy", "frozen", "dead", "absent")
+S = IntentState
+
+
+@dataclass
+class Stand:
+    """A site with a run in the middle of its slices, and a daemon in some state."""
+
+    site: Site
+    daemon: Daemon
+    clock: Path
+    state: str = "alive"
+    pipe: TextIO | None = None
+
+    @property
+    def work(self) -> Path:
+        return self.site.folder / "work"
+
+    def intents(self, *states: IntentState) -> list[Intent]:
+        with contextlib.closing(connect_reader(self.work / FILE)) as connection:
+            return [i for i in orders.recent(connection, 100_000) if not states or i.state in states]
+
+    def book(self, *statuses: OrderStatus) -> list[BrokerOrder]:
+        """The broker's book."""
+        paper = PaperBroker(self.work / "paper.sqlite", PaperSettings(), HandClock(NOW), durable=False)
+        try:
+            found = paper.orders(datetime(2000, 1, 1, tzinfo=UTC))
+            return [o for o in found if not statuses or o.status in statuses]
+        finally:
+            paper.close()
+
+    def held(self) -> dict[str, Decimal]:
+        """What the broker holds."""
+        paper = PaperBroker(self.work / "paper.sqlite", PaperSettings(), HandClock(NOW), durable=False)
+        try:
+            return paper.positions()
+        finally:
+            paper.close()
+
+    def halts(self) -> dict[str, control.Control]:
+        """The ledger's halts."""
+        with contextlib.closing(connect_reader(self.work / FILE)) as connection:
+            return {one.scope: one for one in control.every(connection, control.HALTED)}
+
+    def become(self, state: str) -> None:
+        """Bring the daemon into a state."""
+        self.state = state
+        if state == "frozen":
+            self.daemon.signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, self.daemon.pid, os.WSTOPPED)
+        elif state == "busy":
+            os.mkfifo(self.clock.with_suffix(".block"))
+            self.pipe = self.clock.with_suffix(".block").open("w")  # until the loop has opened it for reading
+        elif state == "dead":
+            self.daemon.kill()
+            assert (self.site.folder / "sigc.pid").exists()
+        elif state == "absent":
+            assert self.site.sigc("stop", "--force").returncode == 0
+            self.daemon.end()
+
+    def wake(self) -> None:
+        """Let a daemon that was frozen or busy go on."""
+        if self.state == "frozen":
+            self.daemon.signal(signal.SIGCONT)
+        if self.pipe is not None:
+            self.clock.with_suffix(".block").unlink()
+            with suppress(BrokenPipeError):
+                self.pipe.close()
+            self.pipe = None
+        self.state = "alive"
+
+    def sigc(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return self.site.sigc(*words)
+
+    def run_slices(self, strategy: str = "momentum") -> None:
+        """Begin a run; return when the first slices are in the broker's book."""
+        with self.site.client() as client:
+            client.post("run", RunTarget(strategy).request(), reply=RunStatus)
+
+        def is_begun() -> bool:
+            with suppress(Exception):  # no ledger yet
+                found = [i for i in self.intents() if i.key.strategy == strategy]
+                first = [i for i in found if i.slice == 1]
+                return bool(first) and all(i.state is S.ACKNOWLEDGED for i in first)
+            return False
+
+        self.site.until(is_begun, "the first slices are sent")
+
+
+@contextmanager
+def stand(site: Site, strategies: int = 1) -> Iterator[Stand]:
+    """A daemon whose clock stands still, with runs in the middle of their slices."""
+    clock = site.folder / "clock"
+    site.settings["execution"] = TWAP
+    if strategies > 1:
+        site.settings["strategies"].append({"name": "second", "file": "momentum.sig"})
+    site.write()
+    turn(clock, NOW)
+    with running(site, clock) as daemon:
+        made = Stand(site, daemon, clock)
+        for name in ("momentum", "second")[:strategies]:
+            made.run_slices(name)
+        try:
+            yield made
+        finally:
+            made.wake()
+
+
+@contextmanager
+def running(site: Site, clock: Path) -> Iterator[Daemon]:
+    program = ("tests.daemon.hand_daemon", str(site.config), str(clock))
+    with Daemon(site, program=program) as daemon:
+        yield daemon
+
+
+def ended(made: Stand) -> bool:
+    with contextlib.closing(connect_reader(made.work / FILE)) as connection:
+        return not runs.left_open(connection)
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_halt(site: Site, state: str) -> None:
+    with stand(site) as made:
+        before, waiting = made.book(), made.intents(S.PLANNED)
+        assert before
+        assert waiting
+        made.become(state)
+        done = made.sigc("halt", "--reason", "odd prices")
+        assert done.returncode == 0, done.stderr
+        by_file = "by the kill file" in done.stdout
+        assert by_file == (state != "alive")
+        assert "halted now: everything" in done.stdout
+        assert (made.work / KILL_FILE).exists() == by_file
+        turn(made.clock, NOW + timedelta(minutes=30))  # slices are due
+        shown = made.sigc("safety", "status")
+        assert "halted  everything" in shown.stdout
+        assert "odd prices" in shown.stdout
+        made.wake()
+        if state in ("dead", "absent"):
+            with running(site, made.clock):
+                after_a_halt(made, before, waiting)
+        else:
+            after_a_halt(made, before, waiting)
+
+
+def after_a_halt(made: Stand, before: list[BrokerOrder], waiting: list[Intent]) -> None:
+    """Nothing more was sent, what waited is denied, and the end of the halt revives nothing."""
+    site = made.site
+    site.until(lambda: "" in made.halts(), "the ledger has the halt")
+    site.until(lambda: ended(made) and site.status().strategies[0].status != "running", "the run has ended")
+    assert made.book() == before
+    ids = {i.client_order_id for i in waiting}
+    unsent = [i for i in made.intents() if i.client_order_id in ids]
+    if made.state == "alive" and site.status().strategies[0].status != "interrupted":
+        assert {i.state for i in unsent} <= {S.DENIED, S.CANCELLED}
+    site.until(lambda: site.status().is_halted, "status shows it")
+    refused = site.run()
+    assert refused.outcome == "refused"
+    assert "halted" in refused.message
+    lifted = site.sigc("safety", "resume", "--reason", "seen")
+    assert lifted.returncode == 0, lifted.stderr
+    assert "everything is no longer halted" in lifted.stdout
+    assert "nothing is halted or paused" in lifted.stdout
+    assert not (made.work / KILL_FILE).exists()
+    assert made.halts() == {}
+    turn(made.clock, NOW + timedelta(minutes=40))
+    assert made.book() == before
+    assert made.intents(S.PLANNED) == []
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_kill_cancel(site: Site, state: str) -> None:
+    with stand(site) as made:
+        before = made.book()
+        made.become(state)
+        if state in ("busy", "frozen"):
+            asked = made.sigc("kill", "--cancel", "--reason", "enough")  # nobody says yes
+            assert asked.returncode != 0
+            assert "End it by SIGKILL?" in asked.stderr
+            assert len(made.book(OrderStatus.NEW)) == len(before)
+            assert (made.work / KILL_FILE).exists()
+        done = made.sigc("kill", "--cancel", "--reason", "enough", "--yes")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert f"{len(before)} orders cancelled:" in done.stdout
+        after = made.book()
+        assert {o.status for o in after} == {OrderStatus.CANCELLED}
+        assert [o.request for o in after] == [o.request for o in before]
+        assert not made.intents(S.PLANNED, S.SENDING, S.UNKNOWN, S.ACKNOWLEDGED)
+        assert made.halts()[""].reason.startswith("enough")
+        assert ended(made) or state == "alive"
+        again = made.sigc("kill", "--cancel", "--yes")
+        assert "no order was open" in again.stdout
+        if state in ("busy", "frozen"):
+            made.state = "dead"
+            assert made.daemon.process.wait() == -signal.SIGKILL
+
+
+def test_a_process_that_is_frozen_between_mark_and_request_sends_nothing_after_it_wakes(site: Site) -> None:
+    clock = site.folder / "clock"
+    site.settings["execution"] = TWAP
+    site.write()
+    turn(clock, NOW)
+    program = ("tests.daemon.hand_daemon", str(site.config), str(clock), "post:before", "3", "stop")
+    with Daemon(site, program=program) as daemon:
+        made = Stand(site, daemon, clock)
+        with site.client() as client:
+            client.post("run", RunTarget("momentum").request(), reply=RunStatus)
+        os.waitid(os.P_PID, daemon.pid, os.WSTOPPED)
+        assert (len(made.book()), len(made.intents(S.SENDING))) == (2, 1)
+        assert "by the kill file" in made.sigc("halt").stdout
+        daemon.signal(signal.SIGCONT)
+        site.until(lambda: ended(made), "the run has ended")
+        assert len(made.book()) == 2
+        assert {i.state for i in made.intents()} == {S.ACKNOWLEDGED, S.DENIED}
+        assert all("is halted by" in i.message for i in made.intents(S.DENIED))
+
+
+@pytest.mark.parametrize("state", ["alive", "frozen", "absent"])
+def test_one_strategy_of_two_is_stopped(site: Site, state: str) -> None:
+    with stand(site, 2) as made:
+        of_second = {i.client_order_id for i in made.intents() if i.key.strategy == "second"}
+        made.become(state)
+        done = made.sigc("kill", "--cancel", "second", "--yes")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "halted now: strategy second" in done.stdout
+        for order in made.book():
+            is_second = order.request.client_order_id in of_second
+            assert order.status is (OrderStatus.CANCELLED if is_second else OrderStatus.NEW)
+        assert set(made.halts()) == {"second"}
+        waiting = {i.key.strategy for i in made.intents(S.PLANNED)}
+        assert waiting == ({"momentum"} if state != "absent" else set())  # a stop ends what waits
+        made.state = "dead" if state == "frozen" else made.state
