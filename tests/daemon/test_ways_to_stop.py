@@ -271,3 +271,40 @@ def test_one_strategy_of_two_is_stopped(site: Site, state: str) -> None:
         waiting = {i.key.strategy for i in made.intents(S.PLANNED)}
         assert waiting == ({"momentum"} if state != "absent" else set())  # a stop ends what waits
         made.state = "dead" if state == "frozen" else made.state
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_kill_flatten(site: Site, state: str) -> None:
+    """A book that holds positions: each is closed by one order, which in the living daemon is filled at the next close."""
+    clock = site.folder / "clock"
+    site.settings["execution"] = QUICK
+    site.write()
+    turn(clock, NOW)
+    with running(site, clock) as daemon:
+        made = Stand(site, daemon, clock)
+        assert site.run().outcome == "done"
+        turn(clock, at(DAYS[1], 15))
+        site.until(lambda: bool(made.held()) and not made.intents(S.ACKNOWLEDGED), "the book holds positions")
+        held, known = made.held(), {o.request.client_order_id for o in made.book()}
+        made.become(state)
+        done = made.sigc("kill", "--flatten", "--reason", "out", "--yes")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert f"positions are closed by {len(held)} orders" in done.stdout
+        closing = [o for o in made.book() if o.request.client_order_id not in known]
+        assert {o.request.asset: -o.request.side.sign * o.request.quantity for o in closing} == held
+        assert {o.status for o in closing} == {OrderStatus.NEW}
+        assert made.halts()[""].reason.startswith("out")
+        if state == "alive":
+            assert f"for the session {DAYS[1]}, which is open" in done.stdout
+            turn(clock, at(DAYS[2], 15))
+            site.until(lambda: not made.held(), "the positions are closed")
+            assert site.run().outcome == "refused"
+        again = made.sigc("kill", "--flatten", "--yes")
+        assert "NOT closed" not in again.stdout
+        if state != "alive":  # nothing is sold twice: what was open is taken back, and goes out again
+            total: dict[str, Decimal] = {}
+            for order in made.book(OrderStatus.NEW):
+                asset = order.request.asset
+                total[asset] = total.get(asset, Decimal(0)) - order.request.side.sign * order.request.quantity
+            assert total == held
+        made.wake()

@@ -4,7 +4,7 @@
     slices      one parent an asset, in parts of at most `max_order_value` and `max_order_shares`
     max_adv_pct what is above it for one session is kept, and told: it is closed by the next call, in the next session
 
-It reads the ledger alone: positions, and the prices and volumes of the book's last decision. So it works when data do
+It reads the ledger alone: positions, and the prices and volumes of the book's last decisions. So it works when data do
 not. A closing run is a trade of its own slot whose decision says `closes`: by this alone its orders pass a halt
 (`passes_halt`) and are judged by `closing_limits`. A process that dies leaves it to recovery, which completes it.
 """
@@ -49,6 +49,7 @@ SLOT = "flatten"
 _KEPT = ("shown", "coverage")  # of the last decision: the next run compares its data with them
 _CENT = Decimal("0.01")  # the reference of an order in an asset that never had a price
 _MOST_TOLD = 5
+_MOST_RUNS = 100  # runs of a book in which an asset's volume is looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +126,11 @@ def _decided(
             cut_off=at.cut_off,
         )
         last = runs.last_decided(connection, key.strategy, key.portfolio)
-        before, (bounds, off) = runs.decision_of(connection, last), bounds_of(connection, last)
+        before, bounds = runs.decision_of(connection, last), _bounds(connection, key)
         runs.open_run(tx, run, limits.model_dump(mode="json"))
         price_marks.put_marks(tx, run.id, _marks(connection, key, last, session))
         book = exposure(connection, run, bounds)
-        planned = _Closing(trading, run, book, bounds, limits.model_copy(update=dict.fromkeys(off, 0.0)))
+        planned = _Closing(trading, run, book, bounds, limits)
         intents, kept = planned.orders(theirs, _restated(connection, run.as_of, session))
         if not intents:
             outcome = Outcome.NOTHING_TRADED if kept else Outcome.UNCHANGED
@@ -140,7 +141,7 @@ def _decided(
         said: dict[str, object] = {name: before[name] for name in _KEPT if name in before}
         said |= {CLOSES: True, "by": who, "reason": reason, "orders": len(intents), "gross": 0.0, "net": 0.0}
         said |= {"kept": {k.asset: [str(k.quantity), k.why] for k in kept}}
-        tx.audit(runs.event("run.decided", run, said | bounds_record(bounds, off)))
+        tx.audit(runs.event("run.decided", run, said | bounds_record(bounds, ())))
     _write_weights(trading, run, book)
     return run, kept
 
@@ -261,6 +262,19 @@ def _marks(connection: sqlite3.Connection, key: BookKey, last: str, session: str
     prices |= price_marks.last_prices(connection, key, session)
     sectors = {asset: mark.sector for asset, mark in price_marks.marks_of(connection, last).items()} if last else {}
     return {asset: Mark(price, sectors.get(asset, "")) for asset, price in prices.items()}
+
+
+def _bounds(connection: sqlite3.Connection, key: BookKey) -> dict[str, Bound]:
+    """Return the newest known volume of each asset, from the decisions that ordered it.
+
+    An asset whose volume was never known is closed without that bound: getting out is always possible.
+    """
+    found: dict[str, Bound] = {}
+    for number, run in enumerate(runs.recent(connection, _MOST_RUNS, key.strategy, key.portfolio)):
+        for asset, bound in bounds_of(connection, run.id)[0].items():
+            if bound.volume is not None:  # an older price is no measure of an order of today
+                found.setdefault(asset, bound if number == 0 else replace(bound, high=None))
+    return found
 
 
 def _restated(connection: sqlite3.Connection, as_of: str, session: str) -> frozenset[str]:
