@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -25,16 +26,19 @@ import pytest
 
 from sigc.clock import HandClock
 from sigc.config.settings import PaperSettings
+from sigc.errors import SigcError
 from sigc.host.kill_file import FILE as KILL_FILE
 from sigc.rpc.messages.requests import RunStatus
 from sigc.store.ledger import control, orders, runs
 from sigc.store.ledger.connection import FILE, connect_reader
 from sigc.store.ledger.records import Intent, IntentState
 from sigc_cli.daemon_call import RunTarget
+from sigc_cli.text.runbook_text import sections
 from sigc_pipelines.brokers.paper import PaperBroker
 from sigc_pipelines.brokers.protocol import BrokerOrder, OrderStatus
 from tests.daemon.daemons import DAYS, Daemon, Site
 from tests.daemon.hand_daemon import turn
+from tests.daemon.processes import ROOT
 from tests.daemon.test_tending import QUICK, at
 
 NOW = at(DAYS[0], 15)  # ten in New York: the session is open
@@ -308,3 +312,75 @@ def test_kill_flatten(site: Site, state: str) -> None:
                 total[asset] = total.get(asset, Decimal(0)) - order.request.side.sign * order.request.quantity
             assert total == held
         made.wake()
+
+
+def first_page() -> list[str]:
+    """The commands of the runbook's first section, in order."""
+    section = next(one for one in sections((ROOT / "docs" / "runbook.md").read_text()) if one.title == "Ways to stop")
+    return [line.strip() for line in section.body.splitlines() if line.startswith("    sigc ")]
+
+
+def test_each_command_of_the_runbook_s_first_page_does_what_it_says(site: Site) -> None:
+    """In the order in which it lists them, in one daemon; the effect is read in ledger and broker's book."""
+    clock = site.folder / "clock"
+    site.settings["execution"] = QUICK
+    site.write()
+    turn(clock, NOW)
+    seen: list[str] = []
+
+    def typed(line: str, code: int = 0) -> str:
+        seen.append(line)
+        words = shlex.split(line)[1:]
+        done = site.sigc(*words, *(["--yes"] if words[0] == "kill" else []))
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout
+
+    def stops() -> set[tuple[str, str]]:
+        with contextlib.closing(connect_reader(site.folder / "work" / FILE)) as connection:
+            return {(one.name, one.scope) for one in control.stops(connection)}
+
+    with running(site, clock) as daemon:
+        made = Stand(site, daemon, clock)
+        assert site.run().outcome == "done"
+        turn(clock, at(DAYS[1], 15))
+        site.until(lambda: bool(made.held()) and not made.intents(S.ACKNOWLEDGED), "the book holds positions")
+        held = made.held()
+
+        typed('sigc pause --reason "why"')
+        assert stops() == {("paused", "")}
+        with pytest.raises(SigcError, match="is paused"):
+            site.run()
+        typed("sigc resume")
+        assert stops() == set()
+        turn(clock, at(DAYS[1], 16))
+        assert site.run().outcome == "done"
+        flying = made.book(OrderStatus.NEW)
+        assert flying
+
+        typed('sigc halt --reason "why"')
+        assert stops() == {("halted", "")}
+        assert made.book(OrderStatus.NEW) == flying
+        typed('sigc kill --cancel --reason "why"')
+        assert made.book(OrderStatus.NEW) == []
+        assert made.held() == held
+        assert "positions are closed" in typed('sigc kill --flatten --reason "why"')
+        closing = {o.request.asset: -o.request.side.sign * o.request.quantity for o in made.book(OrderStatus.NEW)}
+        assert closing == held
+        assert "halted  everything" in typed("sigc safety status")
+        assert "nothing is halted or paused" in typed('sigc safety resume --reason "why"')
+        assert stops() == set()
+        turn(clock, at(DAYS[2], 15))
+        site.until(lambda: not made.held(), "the positions are closed")
+    assert seen == first_page()
+
+
+def test_a_file_of_that_name_is_a_halt_even_if_it_is_empty(site: Site) -> None:
+    with stand(site) as made:
+        before = made.book()
+        (made.work / KILL_FILE).touch()
+        turn(made.clock, NOW + timedelta(minutes=30))
+        site.until(lambda: "" in made.halts() and ended(made), "the daemon has seen it")
+        assert made.book() == before
+        assert "can't be read as a list of halts" in made.sigc("safety", "status").stdout
+        assert "no longer halted" in made.sigc("safety", "resume", "--reason", "seen").stdout
+        assert (made.halts(), list(made.work.glob(f"{KILL_FILE}.lifted-*")) != []) == ({}, True)

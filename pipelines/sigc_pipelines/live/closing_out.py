@@ -148,7 +148,7 @@ def _decided(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Closing:
-    """What the orders of a closing run are sized by. limits: without those that can't be judged."""
+    """The values by which the orders of a closing run are sized."""
 
     trading: Trading
     run: Run
