@@ -32,7 +32,7 @@ from sigc.rpc.messages.requests import HoldRequest
 if TYPE_CHECKING:
     from sigc.rpc.client import DaemonQuery
 
-ASK_S = 0.5  # longest wait for a daemon's answer before the kill file is written
+ASK_S = 0.3  # longest wait for a daemon's answer before the kill file is written
 _NOT_SO = frozenset({400, 409, 422})  # the daemon is well and says no: there is no such strategy, say
 
 

@@ -1,8 +1,8 @@
 """The kill switch from the command line, once the halt is in force: by the daemon, or in this process without one.
 
 answers        the verbs `safety/cancel` and `safety/flatten`
-does not       its process is ended by SIGKILL, which is what a process that hangs can't refuse; the work dir's lock
-               says which process that is, and the kernel must confirm it
+is silent      for three seconds (a halt waits for a third of one): its process is ended by SIGKILL, which it can't
+               refuse; the work dir's lock says which process that is, and the kernel must confirm it
 none           the ledger is opened here: `sigc_pipelines.live.kill_switch`
 """
 
@@ -21,7 +21,7 @@ from sigc.host.identity import started
 from sigc.host.pidfile import lock_holder
 from sigc.rpc.client import Client, NoDaemonError, RefusedError, Target
 from sigc.rpc.messages.kill import KillReply
-from sigc.rpc.messages.requests import HoldRequest
+from sigc.rpc.messages.requests import HoldRequest, StatusReply
 
 if TYPE_CHECKING:
     from sigc_cli.halting import HaltDone, StopPlace
@@ -31,6 +31,8 @@ _ENDS_WITHIN_S = 10.0
 _LOOK_S = 0.02
 _RESTARTED_WITHIN_S = 60.0
 _UNAVAILABLE = 503
+_READY_WITHIN_S = 10.0
+_PATIENCE_S = 3.0  # for a sign of life, before a process is ended
 _ANSWERS_WITHIN_S = 90.0  # a broker that is slow to cancel
 
 
@@ -49,7 +51,7 @@ def kill(
     halted: the halt that is in force. is_sure: ask nothing before a process is ended.
     """
     verb, asked = "safety/flatten" if is_flatten else "safety/cancel", HoldRequest(strategy, reason)
-    if place.target is not None and not halted.by_file:
+    if place.target is not None and (not halted.by_file or _answers(place.target)):
         try:
             return _by_daemon(place.target, verb, asked)
         except NoDaemonError as gone:
@@ -72,6 +74,23 @@ def kill(
             if not is_starting or time.monotonic() > until:
                 raise
         time.sleep(_LOOK_S)
+
+
+def _answers(target: Target) -> bool:
+    """Return True if a daemon that was too slow for a halt answers after all: it need not be ended.
+
+    One that starts is waited for: what it recovers ends by the halt.
+    """
+    until = time.monotonic() + _READY_WITHIN_S
+    try:
+        with Client(target, _PATIENCE_S) as client:
+            while not client.get("status", reply=StatusReply).is_ready:
+                if time.monotonic() > until:
+                    return False
+                time.sleep(_LOOK_S)
+    except SigcError:
+        return False
+    return True
 
 
 def _by_daemon(target: Target, verb: str, asked: HoldRequest) -> KillReply:

@@ -13,8 +13,11 @@ import contextlib
 import os
 import shlex
 import signal
+import sqlite3
 import subprocess
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -384,3 +387,40 @@ def test_a_file_of_that_name_is_a_halt_even_if_it_is_empty(site: Site) -> None:
         assert "can't be read as a list of halts" in made.sigc("safety", "status").stdout
         assert "no longer halted" in made.sigc("safety", "resume", "--reason", "seen").stdout
         assert (made.halts(), list(made.work.glob(f"{KILL_FILE}.lifted-*")) != []) == ({}, True)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("state", ["alive", "busy"])
+def test_the_time_from_the_command_to_the_last_order(site: Site, state: str) -> None:
+    """While thousands of orders leave one after the other: printed, and below a second."""
+    clock = site.folder / "clock"
+    site.settings["execution"] = TWAP | {"window_minutes": 0.001, "slices": 500}
+    site.settings["safety"] |= {"max_orders_per_run": 1_000_000, "max_orders_per_session": 1_000_000}
+    site.write()
+    turn(clock, NOW)
+    with running(site, clock) as daemon:
+        made = Stand(site, daemon, clock)
+        with site.client() as client:
+            client.post("run", RunTarget("momentum").request(), reply=RunStatus)
+        site.until(lambda: (made.work / "paper.sqlite").exists() and len(made.book()) > 0, "orders go out")
+        turn(clock, NOW + timedelta(minutes=1))  # all slices are due
+        site.until(lambda: len(made.book()) > 50, "orders go out one after the other")
+        if state == "busy":
+            made.become(state)
+        watching = contextlib.closing(sqlite3.connect(made.work / "paper.sqlite"))
+        with watching as connection, ThreadPoolExecutor(1) as threads:
+            before, begun = len(made.book()), time.monotonic()
+            command = threads.submit(made.sigc, "halt")
+            last, count, returned = begun, before, 0.0
+            while time.monotonic() < (returned or begun + 30.0) + 2.0:
+                (now,) = connection.execute("SELECT count(*) FROM orders").fetchone()
+                last, count = (time.monotonic(), now) if now != count else (last, count)
+                returned = returned or (time.monotonic() if command.done() else 0.0)
+                time.sleep(0.002)  # the processor is theirs
+        assert command.result().returncode == 0, command.result().stderr
+        sent, took, after = count - before, last - begun, last - returned
+        print(f"{state}: {sent} orders left after the command was typed, the last {took:.3f} s after it began,")
+        print(f"  {after:+.3f} s from its return, which came {returned - begun:.3f} s after it began")
+        assert took < 1.0
+        assert made.intents(S.PLANNED) == [] or state == "busy"
+        made.wake()

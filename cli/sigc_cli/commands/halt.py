@@ -28,7 +28,7 @@ def command(
 ) -> None:
     """Send nothing more of STRATEGY, or of any, by runs under way too. It holds until `sigc safety resume`.
 
-    By the daemon; if none answers within half a second, by the kill file in its work dir, which is read before each
+    By the daemon; if none answers within 0.3 s, by the kill file in its work dir, which is read before each
     order is sent. Orders that wait end as denied. Orders at the broker stay open: see `sigc kill`.
     """
     from sigc.rpc.discovery import DaemonOptions
