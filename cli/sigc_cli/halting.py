@@ -119,7 +119,6 @@ def print_halt(place: StopPlace, done: HaltDone, strategy: str | None) -> None:
         elif not (place.work_dir / "ledger.sqlite").exists():
             click.echo(f"warning: there is no ledger in {place.work_dir}: is it the right work dir?", err=True)
     click.echo(f"halted now: {', '.join(_named(scope) for scope in done.in_force)}")
-    click.echo("nothing more is sent; orders at the broker stay open: `sigc kill --cancel` takes them back")
 
 
 def stops_in_force(place: StopPlace) -> tuple[StopDecision, ...]:

@@ -363,6 +363,8 @@ def test_each_command_of_the_runbook_s_first_page_does_what_it_says(site: Site) 
         typed('sigc halt --reason "why"')
         assert stops() == {("halted", "")}
         assert made.book(OrderStatus.NEW) == flying
+        shown = site.sigc("status").stdout
+        assert ("Status: running (halted)" in shown, "momentum: halted" in shown) == (True, True)
         typed('sigc kill --cancel --reason "why"')
         assert made.book(OrderStatus.NEW) == []
         assert made.held() == held

@@ -41,3 +41,4 @@ def command(
         print_json(done)
     else:
         print_halt(place, done, strategy)
+        click.echo("nothing more is sent; orders at the broker stay open: `sigc kill --cancel` takes them back")
