@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sigc.errors import SigcError
+from sigc.errors import Diagnostic, SigcError, did_you_mean
 from sigc.host import kill_file
 from sigc.host.instance import runtime_dirs
 from sigc.host.instances import RunningDaemon, running
@@ -41,7 +41,8 @@ class StopPlace:
     """The daemon that is to be stopped, and its work dir.
 
     target: None if no daemon is to be asked, because of `why`. entry: of its process, where it runs on this machine.
-    is_here: the work dir is known to be that daemon's, so that there is another way than to ask it.
+    is_here: the work dir is known to be that daemon's, so that there is another way than to ask it. config: the
+    configuration file that was named.
     """
 
     target: Target | None
@@ -49,6 +50,7 @@ class StopPlace:
     entry: RunningDaemon | None = None
     why: str = ""
     is_here: bool = True
+    config: Path | None = None
 
     @property
     def patience_s(self) -> float:
@@ -71,7 +73,7 @@ def place_of(asked: DaemonOptions, work_dir: Path | None) -> StopPlace:
     work_dir: given by hand: no daemon is asked, one that runs there reads the kill file.
     """
     if work_dir is not None:
-        return StopPlace(None, work_dir.expanduser().absolute(), why="a work dir was named")
+        return StopPlace(None, work_dir.expanduser().absolute(), why="a work dir was named", config=asked.config)
     folders = runtime_dirs(os.environ, os.getuid())
     query = wish_of(asked, os.environ)
     try:
@@ -79,11 +81,11 @@ def place_of(asked: DaemonOptions, work_dir: Path | None) -> StopPlace:
     except NoDaemonError as gone:
         if not gone.is_refused:  # several run: nobody knows which is meant
             raise
-        return StopPlace(None, query.work_dir or Path(), why=str(gone))
+        return StopPlace(None, query.work_dir or Path(), why=str(gone), config=asked.config)
     entry = _entry_of(query, target, running(folders))
     if entry is not None:
-        return StopPlace(target, Path(entry.work_dir), entry)
-    return StopPlace(target, query.work_dir or Path(), is_here=asked.address is None)
+        return StopPlace(target, Path(entry.work_dir), entry, config=asked.config)
+    return StopPlace(target, query.work_dir or Path(), is_here=asked.address is None, config=asked.config)
 
 
 def halt(place: StopPlace, strategy: str | None, reason: str) -> HaltDone:
@@ -100,6 +102,8 @@ def halt(place: StopPlace, strategy: str | None, reason: str) -> HaltDone:
             else:
                 return HaltDone(reply.is_changed, "", reply.halted)
     scope, was = strategy or "", kill_file.halts_of(place.work_dir)
+    refuse_unknown(place, scope)
+    be_owner_of(place.work_dir)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     held = kill_file.add_halt(place.work_dir, kill_file.FileHalt(scope, who(), reason, now))
     return HaltDone(scope not in {one.scope for one in was}, why, tuple(one.scope for one in held))
@@ -144,6 +148,28 @@ def stops_text(stops: Iterable[StopDecision]) -> str:
     return "\n".join(lines) or "nothing is halted or paused"
 
 
+def refuse_unknown(place: StopPlace, strategy: str) -> None:
+    """Raise SigcError E901 for a strategy that neither the configuration nor the ledger knows: a halt would be of none.
+
+    Where neither can be read, nothing is refused.
+    """
+    known = _configured(place.config) | _traded(place.work_dir) if strategy else set()
+    if known and strategy not in known:
+        hint = did_you_mean(strategy, known) or f"there are: {', '.join(sorted(known))}"
+        raise SigcError(Diagnostic("E901", f"there is no strategy '{strategy}': nothing was halted", hint=hint))
+
+
+def be_owner_of(work_dir: Path) -> None:
+    """Act as the owner of a work dir from now on, if we are root: the daemon must be able to read what we write."""
+    try:
+        owner = work_dir.stat()
+    except OSError:
+        return
+    if os.geteuid() == 0 and owner.st_uid != 0:
+        os.setegid(owner.st_gid)
+        os.seteuid(owner.st_uid)
+
+
 def who() -> str:
     """Return the person at the keyboard, for the record."""
     try:
@@ -151,6 +177,34 @@ def who() -> str:
     except (KeyError, OSError):
         name = str(os.getuid())
     return f"{name}@{socket.gethostname()}"
+
+
+def _configured(config: Path | None) -> set[str]:
+    from sigc.config.find import find
+    from sigc.config.read import read
+
+    try:
+        path = find(config, os.environ)
+        listed = [] if path is None else read(path, os.environ).data.get("strategies", [])
+    except SigcError:
+        return set()
+    entries = listed if isinstance(listed, list) else []
+    return {str(entry["name"]) for entry in entries if isinstance(entry, dict) and entry.get("name")}
+
+
+def _traded(work_dir: Path) -> set[str]:
+    from contextlib import closing
+
+    from sigc.store.ledger import books
+    from sigc.store.ledger.connection import FILE, connect_reader, told
+
+    if not (work_dir / FILE).is_file():
+        return set()
+    try:
+        with told(work_dir / FILE), closing(connect_reader(work_dir / FILE)) as connection:
+            return {book.key.strategy for book in books.books(connection)}
+    except SigcError:
+        return set()
 
 
 def _stops_here(work_dir: Path) -> tuple[StopDecision, ...]:

@@ -129,7 +129,7 @@ def _command(pid: int) -> str:
 
 def _here(place: StopPlace, strategy: str, reason: str, config: Path | None, is_flatten: bool) -> KillReply:
     from sigc.store.ledger.connection import FILE
-    from sigc_cli.halting import who
+    from sigc_cli.halting import be_owner_of, who
     from sigc_cli.text.run_view import render
     from sigc_pipelines.assembly.parts import Choices, configuration
     from sigc_pipelines.assembly.trading import TradeOptions, trading
@@ -137,6 +137,7 @@ def _here(place: StopPlace, strategy: str, reason: str, config: Path | None, is_
 
     if not (place.work_dir / FILE).is_file():
         raise SigcError(Diagnostic("E310", f"there is no ledger in {place.work_dir}: nothing was traded there"))
+    be_owner_of(place.work_dir)
     click.echo(f"no daemon answers: done in this process, with the ledger of {place.work_dir}", err=True)
     settings = configuration(Choices(config=config)).config
     with trading(settings, place.work_dir, TradeOptions(), render, is_recovering=False) as (desk, _):

@@ -268,6 +268,9 @@ def test_one_strategy_of_two_is_stopped(site: Site, state: str) -> None:
     with stand(site, 2) as made:
         of_second = {i.client_order_id for i in made.intents() if i.key.strategy == "second"}
         made.become(state)
+        wrong = made.sigc("halt", "secnod")
+        assert (wrong.returncode, "did you mean 'second'?" in wrong.stderr) == (11, True), wrong.stderr
+        assert not (made.work / KILL_FILE).exists()
         done = made.sigc("kill", "--cancel", "second", "--yes")
         assert done.returncode == 0, done.stdout + done.stderr
         assert "halted now: strategy second" in done.stdout

@@ -91,11 +91,12 @@ def _here(work_dir: Path, scope: str, reason: str, config: Path | None) -> bool:
     from sigc.host.kill_file import lift_halt
     from sigc.store.ledger.connection import FILE
     from sigc.store.ledger.ledger import Ledger
-    from sigc_cli.halting import who
+    from sigc_cli.halting import be_owner_of, who
     from sigc_pipelines.assembly.parts import Choices, configuration
     from sigc_pipelines.assembly.trading import sign_of
 
     click.echo(f"no daemon answers: done in this process, with the ledger of {work_dir}", err=True)
+    be_owner_of(work_dir)
     if not (work_dir / FILE).is_file():
         return lift_halt(work_dir, scope)
     sign = sign_of(configuration(Choices(config=config)).config)

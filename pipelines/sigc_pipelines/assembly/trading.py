@@ -108,8 +108,9 @@ def trading(
                 message = f"a live broker can't trade as of {wish.date}"
                 raise SigcError(Diagnostic("E802", message, hint="--dry-run shows what would have been ordered"))
             made = Trading(ledger, broker, clock, calendar, config, render)
-            with ledger.transaction("control") as tx:
-                take_in(tx, work_dir)
+            if not wish.is_dry:
+                with ledger.transaction("control") as tx:
+                    take_in(tx, work_dir)
             yield made, recover(made) if is_recovering and not wish.is_dry else ()
         finally:
             close_broker(broker)
