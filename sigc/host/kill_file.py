@@ -123,6 +123,9 @@ def lift_halt(work_dir: Path, scope: str) -> bool:
 def _write(work_dir: Path, halts: tuple[FileHalt, ...]) -> None:
     said = {"halts": [asdict(one) for one in sorted(halts, key=lambda one: one.scope)]}
     write_whole(work_dir / FILE, (json.dumps(said, indent=2) + "\n").encode())
+    owner = work_dir.stat()
+    if os.geteuid() == 0 and owner.st_uid != 0:  # the daemon's user must be able to read what root wrote
+        os.chown(work_dir / FILE, owner.st_uid, owner.st_gid)
 
 
 def _read(path: Path) -> bytes:

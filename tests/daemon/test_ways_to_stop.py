@@ -429,3 +429,12 @@ def test_the_time_from_the_command_to_the_last_order(site: Site, state: str) -> 
         assert took < 1.0
         assert made.intents(S.PLANNED) == [] or state == "busy"
         made.wake()
+
+
+@pytest.mark.needs("root")
+def test_root_halts_as_the_daemon_s_user(site: Site) -> None:
+    """Else the daemon could not read the file, and a halt of one strategy would be one of all."""
+    work = site.folder / "work"
+    os.chown(work, 65534, 65534)
+    assert site.sigc("halt", "momentum", "--work-dir", str(work)).returncode == 0
+    assert (work / KILL_FILE).stat().st_uid == 65534

@@ -139,7 +139,8 @@ def _decided(
         runs.mark_decided(tx, run)
         orders.plan(tx, intents)
         said: dict[str, object] = {name: before[name] for name in _KEPT if name in before}
-        said |= {CLOSES: True, "by": who, "reason": reason, "orders": len(intents), "gross": 0.0, "net": 0.0}
+        said |= {CLOSES: True, "by": who, "reason": reason, "orders": len(intents)}
+        said |= {"wanted": 0, "gross": 0.0, "net": 0.0}
         said |= {"kept": {k.asset: [str(k.quantity), k.why] for k in kept}}
         tx.audit(runs.event("run.decided", run, said | bounds_record(bounds, ())))
     _write_weights(trading, run, book)
