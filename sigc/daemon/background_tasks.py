@@ -2,7 +2,7 @@
 
     lag      measure the delay of the loop     usage    sample memory and processor time, free memory above the limit
     checks   check health                      alive    write the file that tells the next start when this one was alive
-    halts    read halts that a run has set, so that status shows them
+    halts    read halts that a run has set, so that status shows them; take those of the kill file into the ledger
     mirror   write state.json                  dog      feed systemd's watchdog
     cluster  close an idle local cluster, reconnect to a remote one
     days     reopen the calendars each day, so that they never run out
@@ -32,12 +32,14 @@ from sigc.daemon.alerting.alerting import Alerting
 from sigc.daemon.configured.calendars import open_calendars
 from sigc.daemon.controller import DID_NOT_RUN, RUN_FAILED, Controller
 from sigc.daemon.health_endpoints import EndpointReply, Pages, as_json
+from sigc.daemon.kill_file_halts import take_in
 from sigc.daemon.lifecycle.boot import NO_CLUSTER, write_alive
 from sigc.daemon.lifecycle.phase import Phase
 from sigc.daemon.reconcile_loop import NOT_KEPT, ReconcileLoop
 from sigc.daemon.status import status_of
 from sigc.daemon.timetable import MISSED
 from sigc.errors import SigcError
+from sigc.host import kill_file
 from sigc.host.systemd import watchdog_interval_s
 from sigc.host.usage import Sample, machine_memory
 from sigc.rpc.schema import encode
@@ -47,6 +49,7 @@ _LAG_EVERY_S = 0.5
 _USAGE_EVERY_S = 2.5
 _ALIVE_EVERY_S = 5.0
 _HALTS_EVERY_S = 3.0
+_KILL_FILE_EVERY_S = 0.5
 _CLUSTER_EVERY_S = 2.0
 _DAYS_EVERY_S = 600.0
 _MIRROR_EVERY_S = 30.0
@@ -283,10 +286,22 @@ class BackgroundTasks:
                 await daemon.timetable.adopt(daemon.configured.jobs, found, daemon.decided)
 
     async def _halts(self) -> None:
-        daemon = self._daemon
+        daemon, work_dir = self._daemon, self._daemon.start.places.work_dir
+        seen: kill_file.Stamp | None = None  # of the kill file that the ledger has
+        read_at = time.monotonic()
         while True:
-            await asyncio.sleep(_HALTS_EVERY_S)
-            if daemon.phase is Phase.RUNNING:
+            await asyncio.sleep(_KILL_FILE_EVERY_S)
+            if not daemon.has_ledger:
+                continue
+            there = await asyncio.to_thread(kill_file.stamp_of, work_dir)
+            if there not in (None, seen):
+                for scope in await daemon.books.write(partial(take_in, work_dir=work_dir)):
+                    log.warning("halted by the kill file", extra={"scope": scope or "everything"})
+                    read_at = -_HALTS_EVERY_S
+                    daemon.changed.set()
+            seen = there
+            if daemon.phase is Phase.RUNNING and time.monotonic() - read_at >= _HALTS_EVERY_S:
+                read_at = time.monotonic()
                 await daemon.read_decisions()
 
     async def _books(self) -> None:

@@ -126,6 +126,11 @@ class Controller:
         return self._there(self._books)
 
     @property
+    def has_ledger(self) -> bool:
+        """Return True once the ledger is open."""
+        return self._books is not None
+
+    @property
     def runs(self) -> Runs:
         """Return the runs under way."""
         return self._there(self._runs)

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from sigc.clock import Clock
 from sigc.errors import Diagnostic
 from sigc.rpc.messages.books import ReconcileReply
+from sigc.rpc.messages.kill import KillReply
 from sigc.rpc.messages.requests import WorkerStatus
 from sigc.store.ledger.action_rows import ActionEntry
 from sigc.store.ledger.ledger import Ledger
@@ -174,6 +175,13 @@ class Runner(Protocol):
 
     def cancel(self, run: str, who: str, reason: str) -> int:
         """Send no more orders of a run and cancel its open ones. Return how many could not be cancelled."""
+        ...
+
+    def kill(self, strategy: str, who: str, reason: str, is_flatten: bool) -> KillReply:
+        """Halt a strategy, '' for all, cancel its open orders, and with is_flatten close its positions.
+
+        Return when the broker has said what became of each order, or after half a minute. Raise SigcError.
+        """
         ...
 
     def rename_asset(self, book: BookKey, old: str, new: str, who: str, reason: str) -> tuple[ActionEntry, ...]:

@@ -92,6 +92,26 @@ def read_pid_file(path: Path) -> int | None:
     return None
 
 
+def lock_holder(path: Path) -> int | None:
+    """Return the PID of the live process that holds a lock file, for whoever is about to end that process.
+
+    None if nobody holds it, or if the kernel does not confirm that the process named in the file is the holder.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        written = os.pread(descriptor, _MOST_BYTES, 0)
+        pid = int(written) if _PID.fullmatch(written) and written.strip() else 0
+        return pid if started(pid) is not None and pid in (_locking(descriptor) or {pid}) else None
+    finally:
+        os.close(descriptor)
+    return None
+
+
 def _open(path: Path) -> int:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -125,15 +145,20 @@ def _holder(descriptor: int) -> int | None:
     pid = int(written) if _PID.fullmatch(written) and written.strip() else 0
     if started(pid) is not None:
         return pid
+    return next(iter(_locking(descriptor)), None)
+
+
+def _locking(descriptor: int) -> tuple[int, ...]:
+    """Return the PIDs that the kernel lists as holders of locks on a file; none where it does not say."""
     at = os.fstat(descriptor)
     # /proc/locks names files by device and inode.
     device = f"{os.major(at.st_dev):02x}:{os.minor(at.st_dev):02x}:{at.st_ino}"
     try:
         locks = Path("/proc/locks").read_text(encoding="ascii").splitlines()
     except OSError:
-        return None
+        return ()
     held = (line.split() for line in locks)
-    return next((int(f[4]) for f in held if f[1] == "FLOCK" and f[5] == device and f[4] != "-1"), None)
+    return tuple(int(f[4]) for f in held if f[1] == "FLOCK" and f[5] == device and f[4] not in ("-1", "0"))
 
 
 def _in_use(path: Path, holder: int | None) -> Diagnostic:

@@ -1,18 +1,22 @@
 """A daemon whose clock is turned from outside, and whose process meets a mistake where the test says: for child processes.
 
-    python -m tests.daemon.hand_daemon CONFIG CLOCK [POINT NUMBER [kill | lock=FILE | until=FILE]]
+    python -m tests.daemon.hand_daemon CONFIG CLOCK [POINT NUMBER [kill | stop | lock=FILE | until=FILE]]
 
-CLOCK: a file with an ISO instant, read at each look at the time; waiting is done in real time. POINT: a failpoint that
-raises once (kill: at which the process dies; lock: at which that SQLite file is locked for good; until: at which that
-thread stays until the file exists), when it is passed for the NUMBER-th time.
+CLOCK: a file with an ISO instant, read at each look at the time; waiting is done in real time. A named pipe CLOCK.block
+holds the event loop, which looks at the time every few seconds, from when somebody opens it for writing to when they
+close it. POINT: a failpoint that raises once (kill: at which the process dies; stop: at which it is frozen; lock: at
+which that SQLite file is locked for good; until: at which that thread stays until the file exists), when it is passed
+for the NUMBER-th time.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sqlite3
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from datetime import datetime
@@ -33,6 +37,10 @@ class FileClock:
 
     def now(self) -> datetime:
         """The instant in the file."""
+        if threading.current_thread() is threading.main_thread():
+            pipe = self._path.with_suffix(".block")
+            with contextlib.suppress(FileNotFoundError):
+                pipe.read_bytes()  # until its writer lets go
         return datetime.fromisoformat(self._path.read_text("ascii").strip())
 
     def sleep(self, seconds: float) -> None:
@@ -57,8 +65,10 @@ def fail_once(point: str, number: int, how: str = "") -> None:
         passed += name == point
         if name != point or passed != number:
             return
-        if how == "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
+        if how in ("kill", "stop"):
+            os.kill(os.getpid(), signal.SIGKILL if how == "kill" else signal.SIGSTOP)
+            time.sleep(0.1)  # the other threads are stopped first: this one must not run on meanwhile
+            return
         if how.startswith("until="):
             while not Path(how.removeprefix("until=")).exists():
                 time.sleep(0.02)

@@ -17,7 +17,8 @@ TITLE = "sigc daemon status"
 
 def status_block(found: StatusReply) -> str:
     """Return the block of `sigc status`."""
-    running = found.status + (" (paused)" if found.is_paused and found.status == "running" else "")
+    stopped = "halted" if found.is_halted else "paused" if found.is_paused else ""
+    running = found.status + (f" ({stopped})" if stopped and found.status == "running" else "")
     lines = [TITLE, "=" * len(TITLE), f"Status: {running}"]
     if found.alerts:
         counts = ", ".join(f"{number} {severity}" for severity, number in found.alerts.items())

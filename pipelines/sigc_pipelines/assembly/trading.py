@@ -76,17 +76,19 @@ def clock_of(calendar: Calendar, date: str) -> Clock:
 
 @contextmanager
 def trading(
-    config: Config, work_dir: Path, wish: TradeOptions, render: Render | None = None
+    config: Config, work_dir: Path, wish: TradeOptions, render: Render | None = None, *, is_recovering: bool = True
 ) -> Iterator[tuple[Trading, tuple[RecoveryVerdict, ...]]]:
     """Yield everything that runs are carried out with, and the verdicts on what an earlier process left.
 
-    render: draws the page of a run; None draws none.
+    render: draws the page of a run; None draws none. is_recovering: False leaves what is open to the caller. What the
+    kill file halts is halted in the ledger before anything else.
 
     Raises SigcError: E311 while another process has the work dir, E310 when its ledger can't be used, E402 for the
     calendar or broker, E802 for an earlier date on a live broker.
     """
     from sigc.clock import HandClock, SystemClock
     from sigc.config.check import secrets_in
+    from sigc.daemon.kill_file_halts import take_in
     from sigc.host.redact import Secrets
     from sigc.store.ledger.ledger import Ledger
     from sigc_pipelines.brokers.registry import close_broker, open_broker
@@ -106,7 +108,10 @@ def trading(
                 message = f"a live broker can't trade as of {wish.date}"
                 raise SigcError(Diagnostic("E802", message, hint="--dry-run shows what would have been ordered"))
             made = Trading(ledger, broker, clock, calendar, config, render)
-            yield made, () if wish.is_dry else recover(made)
+            if not wish.is_dry:
+                with ledger.transaction("control") as tx:
+                    take_in(tx, work_dir)
+            yield made, recover(made) if is_recovering and not wish.is_dry else ()
         finally:
             close_broker(broker)
 

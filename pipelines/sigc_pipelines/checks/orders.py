@@ -14,7 +14,7 @@ Read `exposure.py` first, for the worst case.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal, localcontext
 
 from sigc.config.settings import SafetySettings
@@ -25,6 +25,7 @@ from sigc_pipelines.checks.declare import Breach, UnevaluableError, check, colle
 from sigc_pipelines.checks.exposure import EXACT, Exposure, MoneyRange, worst_price
 from sigc_pipelines.checks.size import SIZES
 
+_NEVER = datetime.min.replace(tzinfo=UTC)
 FORM = "form"  # the group of checks that an order must pass before anything else can be measured
 
 
@@ -37,12 +38,21 @@ def judge(
         broken = findings(SOUND, order, limits, Severity.DENIAL, assets)
         if broken:
             return broken  # with an invalid quantity or price nothing else can be measured
-        # A planned order is counted in the exposure already: measure without it, then with all it may still fill.
-        counted = at.in_flight(order.client_order_id)
-        without = at.line(order.asset).open(order.side, -counted)
-        with_it = without.open(order.side, order.quantity - order.filled)
-        case = Case(order, at, now, cut_off, counted, without, with_it)
-        return findings(CHECKS, case, limits, Severity.DENIAL, assets)
+        return findings(CHECKS, _case(order, at, now, cut_off), limits, Severity.DENIAL, assets)
+
+
+def only_reduces(order: Intent, at: Exposure) -> bool:
+    """Return True if an order can only take its position nearer to zero, whatever else is filled."""
+    with localcontext(EXACT):
+        return _case(order, at).is_way_out
+
+
+def _case(order: Intent, at: Exposure, now: datetime = _NEVER, cut_off: datetime | None = None) -> Case:
+    # A planned order is counted in the exposure already: measure without it, then with all it may still fill.
+    counted = at.in_flight(order.client_order_id)
+    without = at.line(order.asset).open(order.side, -counted)
+    with_it = without.open(order.side, order.quantity - order.filled)
+    return Case(order, at, now, cut_off, counted, without, with_it)
 
 
 @check(group=FORM)

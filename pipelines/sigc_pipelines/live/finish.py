@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from sigc.store.ledger import orders
 from sigc.store.ledger.records import Finding, Intent, IntentState, Outcome, Run
 from sigc_pipelines.checks.declare import listed
-from sigc_pipelines.live.judging import judge_of
+from sigc_pipelines.live.judging import closes_positions, judge_of
 from sigc_pipelines.live.send_orders import Execution
 from sigc_pipelines.live.slice_times import SliceTimes, Window
 from sigc_pipelines.live.trading import RunWatch, Trading
@@ -39,9 +39,11 @@ class Completion:
 def completion(trading: Trading, run: Run, watch: RunWatch | None = None) -> Completion:
     """Return what completes a decided run: the run itself uses it, and recovery after a crash."""
     watch, times = watch or RunWatch(), SliceTimes(trading.desk, run)
-    judge = judge_of(trading.ledger, run, trading.clock)
-    ends = _ends(trading, run, times.window)
-    return Completion(trading, run, Execution(trading.desk, run, judge, ends, watch.stop, times, watch.waiting))
+    with trading.ledger.reading() as connection:
+        is_closing = closes_positions(connection, run.id)
+    judge, ends = judge_of(trading.ledger, run, trading.clock), _ends(trading, run, times.window)
+    execution = Execution(trading.desk, run, judge, ends, watch.stop, times, watch.waiting, passes_halt=is_closing)
+    return Completion(trading, run, execution)
 
 
 def finish(trading: Trading, run: Run, watch: RunWatch | None = None) -> tuple[Outcome, str, tuple[Finding, ...]]:

@@ -15,13 +15,15 @@ from sigc.clock import Clock
 from sigc.config.settings import SafetySettings
 from sigc.errors import Severity
 from sigc.store.ledger import action_rows, books, control, orders, price_marks, runs
+from sigc.store.ledger.halting import reason_of
 from sigc.store.ledger.ledger import Ledger, Transaction
 from sigc.store.ledger.records import ZERO, BookKey, Fill, Finding, Intent, Run
 from sigc_pipelines.checks.exposure import Bound, Exposure
-from sigc_pipelines.checks.orders import judge
+from sigc_pipelines.checks.orders import judge, only_reduces
 from sigc_pipelines.live.valuing import BookValue, standing
 from sigc_pipelines.prices.units import owed_at, restated_positions
 
+CLOSES = "closes"  # in the record of a decision: its orders close positions, and pass a halt
 BY_BOUNDS = ("max_order_pct", "max_adv_pct")  # limits that need a `Bound` of the order's asset
 
 
@@ -30,13 +32,14 @@ def judge_of(ledger: Ledger, run: Run, clock: Clock) -> Callable[[Transaction, I
     with ledger.reading() as connection:
         limits = SafetySettings.model_validate(runs.limits_of(connection, run.id))
         bounds, off = bounds_of(connection, run.id)
+        is_closing = closes_positions(connection, run.id)
     limits = limits.model_copy(update=dict.fromkeys(off, 0.0))  # 0 turns a limit off
     known: list[tuple[tuple[int, int], Exposure]] = []
 
     def judged(tx: Transaction, intent: Intent) -> tuple[Finding, ...]:
-        halt = control.holds(tx.connection, control.HALTED, run.key.strategy)
+        halt = None if is_closing else control.holds(tx.connection, control.HALTED, run.key.strategy)
         if halt is not None:
-            why = f"{halt.scope or 'everything'} is halted by {halt.who}: {halt.reason or halt.value}"
+            why = reason_of(halt.scope, halt.who, halt.reason or halt.value)
             return (Finding("halted", Severity.DENIAL, why, (intent.asset,)),)
         # Planned and sent orders count alike (both are in flight), so a mark changes nothing; fills and ends do.
         changes = orders.changes(tx.connection)
@@ -44,6 +47,9 @@ def judge_of(ledger: Ledger, run: Run, clock: Clock) -> Callable[[Transaction, I
             known[:] = [(changes, exposure(tx.connection, run, bounds))]
         at = known[0][1]
         found = judge(intent, at, limits, clock.now(), run.cut_off)
+        if is_closing and not found and not only_reduces(intent, at):
+            why = f"the order may take {intent.asset} beyond zero"
+            found = (Finding("reduce_only", Severity.DENIAL, why, (intent.asset,)),)
         if found:  # denied: it frees its share of the limits for the orders behind it
             at.withdraw(intent.client_order_id)
         return found
@@ -99,6 +105,11 @@ def _in_session(connection: sqlite3.Connection, run: Run, fills: Sequence[Fill],
     money = now.book.cash + now.book.receivables + owed_at(before, acts, run.key.session, now.prices, step, now.adopted)
     worth = money + sum((q * now.prices[a] for a, q in positions.items() if a in now.prices), ZERO)
     return replace(now, worth=worth, positions={a: q for a, q in positions.items() if q})
+
+
+def closes_positions(connection: sqlite3.Connection, run: str) -> bool:
+    """Return True if a run closes positions under a halt, by its decision."""
+    return runs.decision_of(connection, run).get(CLOSES) is True
 
 
 def bounds_record(bounds: Mapping[str, Bound], off: Collection[str]) -> dict[str, object]:

@@ -5,8 +5,10 @@ down.
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
 
 from sigc.errors import Diagnostic, SigcError
+from sigc.host import kill_file
 from sigc.store.audit.chain import AuditEvent
 from sigc.store.ledger import books, control, runs
 from sigc.store.ledger.records import UNASSIGNED, BookKey, Run, RunKey, RunKind
@@ -31,7 +33,7 @@ def _opened(trading: Trading, request: Request, at: Moment) -> Run:
     with trading.ledger.transaction("run-open") as tx:
         revision = 0
         if request.kind is RunKind.TRADE:
-            _refuse_stopped(tx.connection, request)
+            _refuse_stopped(tx.connection, request, trading.ledger.directory)
             _refuse_beside(tx.connection, request)
             revision = _revision(tx.connection, key, request)
             capital = decimal(trading.config.execution.capital)
@@ -63,7 +65,11 @@ def _audit_refusal(trading: Trading, request: Request, at: Moment, no: SigcError
         tx.audit(AuditEvent("run.refused", said, "", request.strategy, request.portfolio, request.who))
 
 
-def _refuse_stopped(connection: sqlite3.Connection, request: Request) -> None:
+def _refuse_stopped(connection: sqlite3.Connection, request: Request, work_dir: Path) -> None:
+    by_file = kill_file.halt_for(work_dir, request.strategy)
+    if by_file is not None:  # the ledger may have it a moment later
+        what = f"{by_file.scope or 'everything'} is halted since {by_file.since.isoformat(timespec='seconds')}"
+        raise SigcError(Diagnostic("E802", f"{what} by {by_file.who}: {by_file.reason or 'kill file'}"))
     for name in (control.HALTED, control.PAUSED):
         stop = control.holds(connection, name, request.strategy)
         if stop is not None and not (name == control.PAUSED and request.is_forced):

@@ -5,6 +5,7 @@
         found                                              acknowledged (or whatever the book says)
         absent in two different reads, after the grace     planned again: the same id is sent again
         neither by the cut-off                             the strategy is halted, a person is alerted
+    halted                                             planned orders are denied, nothing more leaves (`halts.py`)
 
 An order is written before it is sent, so it is never lost: the next process that opens the ledger knows that it may be
 in the book. It is sent under one id, so it is never doubled: a broker takes an id once. Execution can be interrupted at
@@ -20,7 +21,6 @@ Neighbours: `apply_fills.py` applies the broker's report, `checks/` judges each 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -29,6 +29,7 @@ from sigc.clock import Clock
 from sigc.config.settings import ExecutionSettings
 from sigc.errors import Severity
 from sigc.failpoint import failpoint
+from sigc.host import kill_file
 from sigc.store.ledger import control, orders, runs
 from sigc.store.ledger.ledger import Ledger, Transaction
 from sigc.store.ledger.records import UNRESOLVED, WORKING, Finding, Intent, IntentState, Run
@@ -42,6 +43,7 @@ from sigc_pipelines.brokers.protocol import (
     simulation,
 )
 from sigc_pipelines.live.apply_fills import settle
+from sigc_pipelines.live.halts import halt_in_force
 from sigc_pipelines.live.order_answers import look_up, record_answer, request_of
 from sigc_pipelines.live.slice_times import SliceTimes
 
@@ -86,6 +88,7 @@ class Execution:
 
     ends: nothing is sent after it (the cut-off, or the stage's deadline). stop: set from outside to send nothing more.
     waiting: called with what it waits for, and until when (None: for an answer, soon); '' when it goes on.
+    passes_halt: for orders that close positions under a halt (`closing_out.py`), and no others.
     """
 
     def __init__(
@@ -97,17 +100,20 @@ class Execution:
         stop: threading.Event | None = None,
         times: SliceTimes | None = None,
         waiting: Callable[[str, datetime | None], None] = lambda _why, _until: None,
+        *,
+        passes_halt: bool = False,
     ) -> None:
         self._desk, self._run, self._judge, self._ends = desk, run, judge, ends
         self._stop, self._waiting = stop or threading.Event(), waiting
         self._times = times or SliceTimes(desk, run)
+        self._passes_halt = passes_halt
         self._doubts: dict[str, _Doubt] = {}
         self._not_before: dict[str, datetime] = {}  # by order id: the broker asked to wait until then
         self._answers: list[tuple[Intent, BrokerOrder]] = []  # acknowledged, not committed yet
         self._findings: list[Finding] = []
         self._paused: control.Control | None = None  # as this turn found it
-        self._halt_seen: control.Control | None = None
-        self._looked = 0.0  # monotonic time of the last look at them
+        self._halt_seen = ""
+        self._seen: tuple[object, ...] = ()  # what the ledger and the kill file looked like then
         with desk.ledger.reading() as connection:
             self._begun = runs.opened_at(connection, run)
 
@@ -150,11 +156,17 @@ class Execution:
             self._desk.clock.sleep(min(left, self._desk.settings.lookup_backoff_s))
 
     def _has_changed(self) -> bool:
-        """Return True if a pause or halt has begun or ended since the turn. A hand-turned clock reads it less often."""
-        if self._paused is None and time.monotonic() - self._looked < _LOOK_EVERY_S:
+        """Return True if a pause or halt has begun or ended since the last look."""
+        seen = self._stamp()
+        if seen == self._seen:  # nothing was written: a wait of hours by a hand-turned clock reads nothing
             return False
-        self._looked = time.monotonic()
+        self._seen = seen
         return (self._pause(), self._halted()) != (self._paused, self._halt_seen)
+
+    def _stamp(self) -> tuple[object, ...]:
+        """Return a value that changes with every write of the ledger, and with the kill file."""
+        with self._desk.ledger.reading() as connection:
+            return connection.total_changes, kill_file.stamp_of(self._desk.ledger.directory)
 
     def _tell(self, until: datetime) -> None:
         """Tell what it waits for."""
@@ -170,6 +182,7 @@ class Execution:
     def _turn(self) -> list[datetime]:
         """Do everything that is due now. Return the instants at which the rest is due."""
         self._drop_what_may_not_go()
+        self._seen = self._stamp()
         self._paused, self._halt_seen = self._pause(), self._halted()
         found = self._times.replan(self._intents(), is_held=self._paused is not None)
         self._findings += found
@@ -202,10 +215,6 @@ class Execution:
         with self._desk.ledger.reading() as connection:
             return control.pause_of(connection, self._run.key.strategy, self._begun)
 
-    def _halted(self) -> control.Control | None:
-        with self._desk.ledger.reading() as connection:
-            return control.holds(connection, control.HALTED, self._run.key.strategy)
-
     def _held_until(self, due: datetime) -> datetime:
         """Return when a paused run looks at an order again: `sleep` wakes it when it is resumed."""
         window, now = self._times.window, self._desk.clock.now()
@@ -237,40 +246,42 @@ class Execution:
     # Sending
 
     def _may_send(self) -> bool:
-        return self._desk.clock.now() < self._ends and not self._is_stopped()
+        is_ended = self._stop.is_set() or self._asked_to_end() is not None
+        return self._desk.clock.now() < self._ends and not is_ended and not self._halted()
 
-    def _is_stopped(self) -> bool:
-        """Return True if the run must send nothing more: stopped in this process, or cancelled in the ledger."""
-        if self._stop.is_set():
-            return True
-        return self._asked_to_end() is not None
+    def _halted(self) -> str:
+        """Return why the strategy may send nothing, by ledger or kill file; '' if it may."""
+        return "" if self._passes_halt else halt_in_force(self._desk.ledger, self._run.key.strategy)
 
     def _asked_to_end(self) -> control.Control | None:
         with self._desk.ledger.reading() as connection:
             return control.get(connection, control.CANCELLED, self._run.id)
 
     def _drop_what_may_not_go(self) -> None:
-        """Cancel or expire planned orders that may not be sent any more."""
+        """Deny, cancel or expire planned orders that may not be sent any more."""
         if self._may_send():
             return
-        is_over = self._desk.clock.now() >= self._ends
-        planned = [i for i in self._intents() if i.state is IntentState.PLANNED]
-        if not planned:
+        is_over, halted = self._desk.clock.now() >= self._ends, self._halted()
+        if not any(i.state is IntentState.PLANNED for i in self._intents()):
             return
         to, name, why = IntentState.CANCELLED, "cancel", "the run was cancelled before this order was sent"
+        check, weight = "cancelled", Severity.WARNING
         asked = self._asked_to_end()
         if asked is not None:
             why = f"{why}, {asked.by}"
+        elif halted and not self._stop.is_set():
+            to, why, check, weight = IntentState.DENIED, halted, "halted", Severity.DENIAL
         if is_over:
             to, name, why = IntentState.EXPIRED, "expire", "the cut-off passed before this order was sent"
             if self._paused is not None:
                 why = f"{why}: it was held, paused {self._paused.by}"
+            check, weight = "cut_off", Severity.WARNING
         with self._desk.ledger.transaction(name) as tx:
+            # Read in the transaction: a halt or cancel in another thread may have ended them meanwhile.
+            planned = [i for i in orders.of_run(tx.connection, self._run.id) if i.state is IntentState.PLANNED]
             for intent in planned:
-                if self._is_planned(tx, intent):
-                    orders.moved(tx, intent, to, why)
-        assets = tuple(sorted({i.asset for i in planned}))
-        self._findings.append(Finding("cut_off" if is_over else "cancelled", Severity.WARNING, why, assets))
+                orders.moved(tx, intent, to, why)
+        self._findings.append(Finding(check, weight, why, tuple(sorted({i.asset for i in planned}))))
 
     def _is_planned(self, tx: Transaction, intent: Intent) -> bool:
         """Return True if an order is still to be sent: a cancel in another thread may have ended it meanwhile."""
@@ -281,6 +292,10 @@ class Execution:
         if not self._mark(intent):
             return
         failpoint("post:before")
+        # Again, since the mark: the process may have been frozen in between. The next turn ends the order.
+        if not self._may_send() or self._pause() is not None:
+            self._record("resolve", intent, IntentState.PLANNED, "not sent: it was stopped right before its request")
+            return
         try:
             answer = self._desk.broker.submit(request_of(intent))
         except RejectedError as no:

@@ -32,6 +32,7 @@ from sigc.daemon.runner import (
 )
 from sigc.errors import Diagnostic, SigcError
 from sigc.rpc.messages.books import ReconcileReply
+from sigc.rpc.messages.kill import KillReply
 from sigc.store.ledger import books, orders, runs
 from sigc.store.ledger.action_rows import ActionEntry
 from sigc.store.ledger.records import UNRESOLVED, BookKey, Outcome, RunKind, StageName
@@ -42,6 +43,7 @@ from sigc_pipelines.brokers.protocol import Broker
 from sigc_pipelines.brokers.registry import close_broker, open_broker
 from sigc_pipelines.compute import load
 from sigc_pipelines.live.apply_fills import cancel
+from sigc_pipelines.live.kill_switch import kill
 from sigc_pipelines.live.publish import publish
 from sigc_pipelines.live.recover import complete, recover, recover_at_start
 from sigc_pipelines.live.rename_asset import rename_asset
@@ -83,6 +85,7 @@ class DaemonRunner:
         self._config, self._strategies, self._services, self._output = config, strategies, services, output
         self._spaces = Workspaces(config, services)
         self._turn = threading.Lock()
+        self._resolving = threading.Lock()
         self._calendar: Calendar | None = None
         self._opened_on = ""
         self._work_dir = services.ledger.directory
@@ -130,6 +133,11 @@ class DaemonRunner:
             return 0
         return len(cancel(ledger, self._broker, found, who, reason))
 
+    def kill(self, strategy: str, who: str, reason: str, is_flatten: bool) -> KillReply:
+        """Halt a strategy, '' for all, cancel its open orders, and with is_flatten close its positions."""
+        with self._resolving:
+            return kill(self._trading(self._services.clock), strategy, who, reason, is_flatten=is_flatten)
+
     def rename_asset(self, book: BookKey, old: str, new: str, who: str, reason: str) -> tuple[ActionEntry, ...]:
         """Rename an asset in every book that holds it, and in a paper broker's book."""
         return rename_asset(self._trading(self._services.clock), book, old, new, who, reason)
@@ -144,7 +152,9 @@ class DaemonRunner:
         if not strategy:
             # First: what runs that are completed meanwhile add is counted.
             count_from_here(self._services.metrics, self._services.ledger)
-        found = recover(trading, strategy=strategy) if strategy else recover_at_start(trading)
+        # A closing run is no run of the daemon's: recovery must not take it for one that was left.
+        with self._resolving if strategy else contextlib.nullcontext():
+            found = recover(trading, strategy=strategy) if strategy else recover_at_start(trading)
         verdicts = tuple(RunVerdict(verdict.run, verdict.outcome, verdict.message) for verdict in found)
         if not strategy:
             return BookUpkeep(verdicts)

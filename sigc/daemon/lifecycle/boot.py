@@ -1,6 +1,6 @@
 """The boot: every step from the first answer to ready. `why` names the step under way.
 
-    1 the ledger, and with it the decisions of people
+    1 the ledger, and with it the decisions of people; what the kill file halts is halted before anything is recovered
     2 the runner, and every strategy file
     3 recovery: each run that a crash left open gets its verdict, before anything new is scheduled; one whose slices are
       due later, or that is paused, goes on beside the daemon. Halt, pause, cancel and status answer from here on
@@ -32,6 +32,7 @@ from sigc.daemon.cluster import DaskCluster, WorkerBounds
 from sigc.daemon.configured.calendars import open_calendars
 from sigc.daemon.configured.configured import Configured
 from sigc.daemon.controller import Controller, InForce
+from sigc.daemon.kill_file_halts import take_in
 from sigc.daemon.ledger_threads import LedgerThreads
 from sigc.daemon.lifecycle.phase import LastRun, Phase
 from sigc.daemon.ordering import kind_of, status_text
@@ -64,6 +65,8 @@ async def boot(daemon: Controller, first_checks: Callable[[], Awaitable[None]]) 
         # True if the life before has no recorded end.
         if await daemon.books.write(lambda tx: meta.begin(tx, alive.isoformat() if alive else "", zone)):
             log.warning("the daemon before was cut off", extra={"alive": str(alive)})
+        for scope in await daemon.books.write(partial(take_in, work_dir=work_dir)):
+            log.warning("halted by the kill file", extra={"scope": scope or "everything"})
         await daemon.read_decisions()
         daemon.quota = await asyncio.to_thread(limit_processors, start.config, daemon.quota)
         daemon.cluster = cluster_of(start.config, has_quota=daemon.quota is not None)

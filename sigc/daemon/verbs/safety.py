@@ -1,68 +1,91 @@
-"""The verbs of safety: halt and resume trading, accept a price, show what is halted or paused.
+"""The verbs of safety: halt and resume trading, cancel and flatten, accept a price, show what is halted or paused.
 
 A halt is a decision in the ledger: from the moment it is written no order of the strategy (or of any) is sent, not even
-by runs under way. A halt set by a rule (an order without a known outcome) ends with its cause and can't be resumed by
-hand.
+by runs under way; their planned orders end with it. A halt set by a rule (an order without a known outcome) ends with
+its cause and can't be resumed by hand.
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from datetime import date
 
 from sigc.daemon.configured.configured import instead_of
 from sigc.daemon.controller import Controller
+from sigc.daemon.kill_file_halts import lift, stops_of
 from sigc.daemon.ordering import refusal
 from sigc.daemon.verbs.control import who_of
-from sigc.rpc.messages.page import AcceptReply, AcceptRequest, HaltReply, SafetyReply, StopDecision
+from sigc.errors import SigcError
+from sigc.host import kill_file
+from sigc.rpc.messages.kill import KillReply
+from sigc.rpc.messages.page import AcceptReply, AcceptRequest, HaltReply, SafetyReply
 from sigc.rpc.messages.requests import HoldRequest
 from sigc.rpc.verb import Nothing, Role, VerbCall, verb
-from sigc.store.ledger import books, control
-from sigc.store.ledger.ledger import Transaction
+from sigc.store.ledger import books, control, halting
 
-_BY_PERSON = "by hand"
-_RULE = "sigc"  # the author of a halt set by a rule
+log = logging.getLogger("sigc.daemon")
 
 
 @verb("safety/status", "GET", Role.READ)
 async def safety_status(call: VerbCall[Controller], request: Nothing) -> SafetyReply:  # noqa: ARG001
-    """Return the halts and pauses in force: by whom, since when and why."""
-    names = (control.HALTED, control.PAUSED)
-    found = await call.daemon.books.read(lambda c: [one for name in names for one in control.every(c, name)])
-    return SafetyReply(tuple(StopDecision(d.name, d.scope, d.who, d.reason or d.value, d.at) for d in found))
+    """Return the halts and pauses in force, those of the kill file too: by whom, since when and why."""
+    work_dir = call.daemon.start.places.work_dir
+    found = await call.daemon.books.read(control.stops)
+    return SafetyReply(stops_of(found, await asyncio.to_thread(kill_file.halts_of, work_dir)))
 
 
 @verb("safety/halt", "POST", Role.OPERATE, is_urgent=True)
 async def safety_halt(call: VerbCall[Controller], request: HoldRequest) -> HaltReply:
     """Stop sending orders of one strategy or of all; open orders stay at the broker."""
+    return await _halted(call, request)
+
+
+@verb("safety/cancel", "POST", Role.OPERATE, is_urgent=True, timeout_s=60.0)
+async def safety_cancel(call: VerbCall[Controller], request: HoldRequest) -> KillReply:
+    """Halt one strategy or all, and cancel the open orders at the broker."""
+    return await _killed(call, request, is_flatten=False)
+
+
+@verb("safety/flatten", "POST", Role.TRADE, is_urgent=True, timeout_s=60.0)
+async def safety_flatten(call: VerbCall[Controller], request: HoldRequest) -> KillReply:
+    """Halt one strategy or all, cancel the open orders at the broker, and close the positions."""
+    return await _killed(call, request, is_flatten=True)
+
+
+async def _killed(call: VerbCall[Controller], request: HoldRequest, *, is_flatten: bool) -> KillReply:
+    await _halted(call, request)
+    daemon, scope = call.daemon, request.strategy or ""
+    with daemon.using() as used:
+        reply = await asyncio.to_thread(used.runner.kill, scope, who_of(call), request.reason, is_flatten)
+    daemon.changed.set()
+    return reply
+
+
+async def _halted(call: VerbCall[Controller], request: HoldRequest) -> HaltReply:
     daemon, scope = call.daemon, request.strategy or ""
     known = [strategy.name for strategy in daemon.configured.strategies]
-    if scope and scope not in known:
+    if scope and scope not in known and not await _has_book(daemon, scope):
         raise refusal(f"there is no strategy '{scope}'", instead_of(scope, known, daemon.configured.jobs))
-
-    def decide(tx: Transaction) -> bool:
-        before = control.get(tx.connection, control.HALTED, scope)
-        if before is not None and before.who != _RULE:
-            return False
-        # It replaces a rule's halt: a person's decision must outlast the rule's cause.
-        control.put(tx, control.HALTED, scope, _BY_PERSON, who_of(call), request.reason)
-        return True
-
-    is_changed = await daemon.books.write(decide)
+    who, reason = who_of(call), request.reason
+    try:
+        is_changed = await daemon.books.write(lambda tx: halting.halt_by_hand(tx, scope, who, reason))
+    except SigcError as broken:
+        # A full disk must not keep anybody from halting: whoever sends orders reads the file too.
+        log.error("the halt can't be written to the ledger: %s", broken)
+        halt = kill_file.FileHalt(scope, who, reason, daemon.clock.now().isoformat())
+        await asyncio.to_thread(kill_file.add_halt, daemon.start.places.work_dir, halt)
+        return HaltReply(True, tuple(sorted({*daemon.decided.halted, scope})))
     return await _decided(daemon, is_changed)
 
 
 @verb("safety/resume", "POST", Role.TRADE)
 async def safety_resume(call: VerbCall[Controller], request: HoldRequest) -> HaltReply:
-    """End a halt."""
+    """End a halt, in the ledger and in the kill file."""
     daemon, scope = call.daemon, request.strategy or ""
-
-    def decide(tx: Transaction) -> bool:
-        held = control.get(tx.connection, control.HALTED, scope)
-        if held is not None and held.who == _RULE:
-            raise refusal(f"'{scope}' was halted by a rule: {held.reason}", "it ends by itself, with its cause")
-        return control.drop(tx, control.HALTED, scope, who_of(call), request.reason)
-
-    return await _decided(daemon, await daemon.books.write(decide))
+    who, work_dir = who_of(call), daemon.start.places.work_dir
+    is_changed = await daemon.books.write(lambda tx: lift(tx, work_dir, scope, who, request.reason))
+    return await _decided(daemon, is_changed)
 
 
 @verb("data/accept", "POST", Role.TRADE)
@@ -78,6 +101,11 @@ async def data_accept(call: VerbCall[Controller], request: AcceptRequest) -> Acc
     await call.daemon.books.write(lambda tx: control.accept_price(tx, request.asset, day, who, request.reason))
     is_known = await call.daemon.books.read(lambda connection: books.has_traded(connection, request.asset))
     return AcceptReply(request.asset, day, is_known)
+
+
+async def _has_book(daemon: Controller, strategy: str) -> bool:
+    """Return True if a strategy that is no longer configured has a book, whose orders may be open."""
+    return any(book.key.strategy == strategy for book in await daemon.books.read(books.books))
 
 
 async def _decided(daemon: Controller, is_changed: bool) -> HaltReply:
