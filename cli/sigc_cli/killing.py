@@ -98,14 +98,23 @@ def _by_daemon(target: Target, verb: str, asked: HoldRequest) -> KillReply:
         return client.post(verb, asked, reply=KillReply)
 
 
+def says_yes(question: str) -> bool:
+    """Ask a question on stderr. Return True for yes; where nobody can answer, False."""
+    try:
+        return click.confirm(question, err=True)
+    except click.Abort:
+        click.echo("", err=True)
+        return False
+
+
 def _end_holder(work_dir: Path, is_sure: bool) -> None:
     """End the process that holds the work dir, after a question. Raise SigcError E900 if it is not ended."""
     pid = lock_holder(work_dir / _LOCK)
     if pid is None:
         return
     what = f"PID {pid} ({_command(pid)}) has {work_dir} and does not answer"
-    if not is_sure and not click.confirm(f"{what}. End it by SIGKILL?", err=True):
-        hint = "everything that was halted stays so; nothing was cancelled. End it yourself, or say --yes"
+    if not is_sure and not says_yes(f"{what}. End it by SIGKILL?"):
+        hint = "what is halted stays so, and nothing was cancelled; say --yes, or end it yourself"
         raise SigcError(Diagnostic("E900", f"{what}, and was not ended", hint=hint))
     click.echo(f"{what}: ended by SIGKILL", err=True)
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sigc.errors import SigcError, exit_code
-from sigc.host.pidfile import read_pid_file, take_pid_file
+from sigc.host.pidfile import lock_holder, read_pid_file, take_pid_file
 from tests.daemon.processes import Script
 
 _HOLDER = """
@@ -55,6 +55,25 @@ def test_the_holder_is_known_before_it_has_written_its_pid(tmp_path: Path) -> No
         path.write_text("")
         with pytest.raises(SigcError, match=f"PID {pid}"):
             take_pid_file(path)
+
+
+def test_who_is_about_to_be_ended_is_the_holder_and_nobody_else(tmp_path: Path) -> None:
+    """A PID that the kernel does not confirm is none, whoever lives under it."""
+    path = tmp_path / "lock"
+    assert lock_holder(path) is None
+    path.write_text(f"{os.getpid()}\n")
+    assert lock_holder(path) is None  # nobody holds it
+    path.write_text("")
+    with Script(_HOLDER, str(path)) as holder:
+        pid = int(holder.line())
+        assert lock_holder(path) == pid
+        for other in (f"{os.getpid()}\n", "1\n", "", "99999999\n", "words"):
+            path.write_text(other)
+            assert lock_holder(path) is None
+        path.write_text(f"{pid}\n")
+        holder.process.kill()
+        holder.process.wait()
+        assert lock_holder(path) is None
 
 
 def test_another_process_file_is_not_removed(tmp_path: Path) -> None:

@@ -38,10 +38,11 @@ def command(
     does: it ends the daemon's process (after a question), takes the work dir, resolves what is open, cancels, and waits
     for the broker's word. Closing orders only reduce positions; they are the only ones that pass a halt.
     """
+    from sigc.errors import Diagnostic, SigcError
     from sigc.rpc.discovery import DaemonOptions
     from sigc_cli.daemon_call import print_json
     from sigc_cli.halting import halt, place_of, print_halt
-    from sigc_cli.killing import kill
+    from sigc_cli.killing import kill, says_yes
     from sigc_cli.text.kill_text import kill_text
 
     if is_cancel == is_flatten:
@@ -52,7 +53,9 @@ def command(
         print_halt(place, done, strategy)
     if is_flatten and not yes:
         what = f"the positions of {strategy}" if strategy else "all positions"
-        click.confirm(f"Close {what} by orders at the broker?", abort=True, err=True)
+        if not says_yes(f"Close {what} by orders at the broker?"):
+            hint = "what is halted stays so; say --yes, or cancel open orders alone by --cancel"
+            raise SigcError(Diagnostic("E901", "nothing was cancelled or closed: nobody said yes", hint=hint))
     reply = kill(place, done, strategy, reason, config, is_flatten=is_flatten, is_sure=yes)
     if as_json:
         print_json(reply)
