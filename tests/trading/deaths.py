@@ -168,12 +168,15 @@ def _orders(one: Cast, restart: int) -> None:
 
 
 def _slices(one: Cast, restart: int) -> None:
-    """Nothing is sent for twelve minutes after the first slices: the second ones are late, and spread with the third."""
+    """The first second slice takes twelve minutes: the others are late, and spread with the third ones."""
     twap = replace(one, floor=replace(one.floor, config=TWAP))
 
-    def freezes(number: int, _: OrderRequest) -> None:
-        if number == 6:
-            desk.clock.sleep(720.0)
+    slow = before_cut_off(one.floor, DAYS[1], 0.0) - timedelta(hours=6, minutes=6)  # 19 minutes after the open
+    left = [720.0] if restart == 0 else []
+
+    def freezes(_number: int, _request: OrderRequest) -> None:
+        if desk.clock.now() >= slow and left:
+            desk.clock.sleep(left.pop())
 
     with _opened(twap, 1, restart, replace(BAD, late=0.0)) as desk:
         desk.broker.hook = freezes
