@@ -281,6 +281,25 @@ def test_the_end_of_a_run_is_in_the_mirror_of_the_audit(floor: Floor) -> None:
     assert mirrored.count('"run.closed"') == 1
 
 
+def test_an_audit_that_can_not_be_copied_is_told_and_stops_no_run(floor: Floor) -> None:
+    floor.work_dir.mkdir()
+    (floor.work_dir / "audit").write_text("a file stands where the folder should be")
+    with scene(floor, D1) as desk:
+        ended = desk.run("one")
+        assert (ended.run.outcome, stage(ended, StageName.AUDIT).outcome) == (Outcome.DONE, "failed")
+        told = stage(ended, StageName.AUDIT).findings
+        assert [(f.check, f.severity) for f in told] == [("mirror", Severity.ERROR), ("anchor", Severity.ERROR)]
+        assert f"the mirror {floor.work_dir / 'audit'} is behind" in told[0].message
+
+
+def test_what_is_odd_about_the_data_is_told_by_the_run(tmp_path: Path) -> None:
+    actions = f"date,ticker,kind,cash,pay_date\n{D1},A,dividend,1,{D2}\n{D1},A,dividend,2,{D3}\n"
+    with scene(written(tmp_path, {"A": 0.1}, actions=actions), D1) as desk:
+        (told,) = stage(desk.run("one"), StageName.LOAD).findings
+        assert (told.check, told.severity) == ("W007", Severity.WARNING)
+        assert f"2 dividends of 'A' on {D1} are paid on different days: they count as one, paid on {D3}" in told.message
+
+
 def test_prices_that_are_adjusted_are_looked_at_and_not_traded(floor: Floor) -> None:
     adjusted = rewritten(floor, how=" adjusted=true")
     with scene(adjusted, D1) as desk:
