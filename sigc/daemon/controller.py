@@ -220,7 +220,7 @@ class Controller:
             for gone in sorted({s.name for s in old.configured.strategies} - names):
                 self.metrics.forget(gone)
             old.is_retired = True
-            self._close_if_unused(old)
+            self._released(old, users=0)
 
     def _there(self, part: T | None) -> T:
         if part is None:
@@ -262,8 +262,8 @@ class Controller:
         recorded = await self.books.read(lambda connection: jobs.find(connection, run.id))
         used = self.in_force
         used.users += 1
-        order, asked = left_order(run, recorded), recorded.asked if recorded else run.started
-        live = self.runs.complete(order, used.runner, asked, why)
+        asked = recorded.asked if recorded else run.started
+        live = self.runs.complete(left_order(run, recorded), used.runner, asked, why)
         self.last[run.key.strategy] = LastRun(run.id, live.asked, RUNNING)
         self.changed.set()
         return live
@@ -286,8 +286,7 @@ class Controller:
         """Begin a run for a fire of the schedule. Return its id, or '' and the reason why none began."""
         order = self.order_of(job, one)
         try:
-            # A fire by hand carries its own order (force, reason, caller); it overrides the one made from the
-            # configuration.
+            # A fire by hand carries its own order (force, reason, caller) in place of the configured one.
             order = self.asked.pop(one, order)
             if self.phase is not Phase.RUNNING:
                 return "", f"the daemon is {self.phase}"
@@ -325,18 +324,14 @@ class Controller:
     @contextmanager
     def using(self) -> Iterator[InForce]:
         """Yield the configuration in force. A reload does not close its runner while the body runs."""
-        used = self.in_force
-        used.users += 1
+        (used := self.in_force).users += 1
         try:
             yield used
         finally:
             self._released(used)
 
-    def _released(self, used: InForce) -> None:
-        used.users -= 1
-        self._close_if_unused(used)
-
-    def _close_if_unused(self, used: InForce) -> None:
+    def _released(self, used: InForce, users: int = 1) -> None:
+        used.users -= users
         if not used.is_retired:
             return
         if used.users > 0:

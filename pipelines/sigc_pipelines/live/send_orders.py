@@ -49,9 +49,7 @@ from sigc_pipelines.live.slice_times import SliceTimes
 
 _LONGEST_WAIT_S = 30.0  # cap of the lookup backoff and of retry_after_s
 _LOOK_EVERY_S = 0.5  # between two looks at what is paused or halted, while it waits
-UNRESOLVED_HALT = (
-    "unresolved"  # value of the halt set for an order without an outcome; `recover.py` lifts only this one
-)
+UNRESOLVED_HALT = "unresolved"  # value of the halt of an order without an outcome; `recover.py` lifts only this one
 # Returns what is wrong with an order about to be sent. Called inside the transaction that marks the order as sending.
 Judge = Callable[[Transaction, Intent], tuple[Finding, ...]]
 
