@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,17 +58,24 @@ def verify_here(
     """Verify the chain of the work dir. Return what was checked and the verdict."""
     from sigc.store.audit.anchor import anchors_file
     from sigc.store.audit.chain import ledger_id
-    from sigc.store.audit.mirror import verify_mirror
+    from sigc.store.audit.mirror import beside_mirror, verify_mirror
     from sigc.store.audit.verify import verify as look
 
     with opened(work_dir, config) as here:
         own = (Path(here.settings.sign_key).expanduser(),) if here.settings.sign_key else ()
         is_signed = _signed(keys or own)
         known = _anchors(anchors or anchors_file(here.directory, here.settings.anchor), must_be=anchors is not None)
-        if not mirror:
-            return str(here.directory), look(here.connection, known, is_signed, signed_from)
         audit = here.directory / "audit"
         ours = [a for a in known if a.ledger == ledger_id(here.connection)]
+        if not mirror:
+            verdict = look(here.connection, known, is_signed, signed_from)
+            if verdict.is_whole:
+                number, reason = beside_mirror(here.connection, audit)
+                verdict = replace(verdict, bad=number, reason=reason) if number else verdict
+            if verdict.is_whole and anchors is not None and not ours:
+                hint = "it is the file of another ledger, or its anchors were taken out"
+                raise SigcError(Diagnostic("E810", f"{anchors} has no anchor of this ledger", hint=hint))
+            return str(here.directory), verdict
         return str(audit), verify_mirror(audit, ours, is_signed, signed_from)
 
 

@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 
 from sigc.clock import HandClock
 from sigc.config.check import load_config
+from sigc.config.settings import AuditSettings
 from sigc.errors import SigcError, exit_code
 from sigc.store.audit.mirror import mirror
 from sigc.store.audit.sign import signer
@@ -80,6 +81,28 @@ def test_verify_finds_the_end_cut_off_by_its_anchors(work: Path) -> None:
     assert code(broken) == 8
     assert "record 26 is bad: the end was cut off" in broken.stderr
     assert code(run("verify", "--anchors", "nowhere")) == 4
+
+
+def test_verify_finds_what_the_mirror_has_and_the_chain_has_not(work: Path) -> None:
+    """The end of the chain is cut off, and its anchors are gone: the mirror beside it has the records."""
+    with reading(work / FILE) as connection:
+        assert mirror(connection, work / "audit", AuditSettings(), START).copied == 30
+    with closing(sqlite3.connect(work / FILE)) as connection:
+        connection.execute("DELETE FROM audit WHERE seq > 25")
+        connection.commit()
+    broken = run("verify")
+    assert code(broken) == 8
+    assert "record 26 is bad: the end was cut off: the mirror" in broken.stderr
+
+
+def test_anchors_that_are_named_must_be_of_this_ledger(work: Path, tmp_path: Path) -> None:
+    assert "Anchors:     NONE" in run("verify").stdout
+    other = tmp_path / "other.jsonl"
+    other.write_text('{"at":"2024-01-02T00:00:00+00:00","digest":"00","ledger":"another","seq":3}\n')
+    refused = run("verify", "--anchors", str(other))
+    assert code(refused) == 8
+    assert isinstance(refused.exception, SigcError)
+    assert "has no anchor of this ledger" in refused.exception.diagnostics[0].message
 
 
 def test_verify_the_mirror_and_what_was_shipped_of_it(work: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -142,3 +144,54 @@ def test_keys_that_are_refused(tmp_path: Path) -> None:
     assert "not a private key" in refusal(tmp_path / "text.pem")
     with pytest.raises(SigcError, match="not a public key"):
         checker([tmp_path / "text.pem"])
+
+
+def test_a_newline_that_was_taken_away_hides_no_anchor(tmp_path: Path) -> None:
+    """Else the newest anchor would not count, and the next append would cut it off."""
+    ledger, file = write(tmp_path / "work", 3), tmp_path / "anchors.jsonl"
+    anchored(ledger, file, 0)
+    write(tmp_path / "work", 2)
+    anchored(ledger, file, 24)
+    file.write_bytes(file.read_bytes().rstrip(b"\n"))
+    assert [a.seq for a in read_anchors(file)] == [3, 5]
+    write(tmp_path / "work", 1)
+    anchored(ledger, file, 48)
+    assert [a.seq for a in read_anchors(file)] == [3, 5, 6]
+
+
+def test_a_ledger_under_another_id_is_known_by_its_digests(tmp_path: Path) -> None:
+    """One UPDATE, and the anchors would be those of another ledger."""
+    ledger, file = write(tmp_path / "work", 4), tmp_path / "anchors.jsonl"
+    anchored(ledger, file, 0)
+    other = write(tmp_path / "other", 9, every=timedelta(minutes=7))
+    anchored(other, file, 0)
+    with closing(sqlite3.connect(ledger)) as connection:
+        connection.execute("UPDATE meta SET value = 'ffffffffffffffff' WHERE key = 'ledger'")
+        connection.execute("DELETE FROM audit WHERE seq > 4")
+        connection.commit()
+    with reading(ledger) as connection:
+        verdict = verify(connection, read_anchors(file))
+    assert (verdict.bad, verdict.records) == (4, 0)
+    assert "the ledger's id was changed" in verdict.reason
+    with reading(other) as connection:
+        assert verify(connection, read_anchors(file)).is_whole
+
+
+def test_runs_without_records_are_no_whole_ledger(tmp_path: Path) -> None:
+    ledger = write(tmp_path, 2)
+    with closing(sqlite3.connect(ledger)) as connection:
+        connection.execute("DELETE FROM audit")
+        connection.commit()
+    with reading(ledger) as connection:
+        assert verify(connection).is_whole  # nothing was traded
+    with closing(sqlite3.connect(ledger)) as connection:
+        values = ["r1", "s", "main", "2024-01-02", "trade", "", 0, "2024-01-01", "t", "ann", "", "paper", "done"]
+        connection.execute(
+            "INSERT INTO runs (id, strategy, portfolio, session, kind, slot, revision, as_of, started, who, reason,"
+            " broker, outcome) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            values,
+        )
+        connection.commit()
+    with reading(ledger) as connection:
+        verdict = verify(connection)
+    assert (verdict.bad, verdict.reason) == (1, "the ledger has runs, and no record of any")

@@ -25,9 +25,10 @@ from sigc.errors import SigcError
 from sigc.schedule.job import Fire, Job
 from sigc.schedule.misfire import Reason
 from sigc.schedule.state import DidNotRun, JobState
+from sigc.store.audit.anchor import Anchor
 from sigc.store.audit.chain import AuditEvent, ledger_id
 from sigc.store.audit.mirror import mirror
-from sigc.store.audit.verify import verify
+from sigc.store.audit.verify import _has_runs, verify
 from sigc.store.history import history, holding, recent
 from sigc.store.history.history import FillsWanted, OrdersWanted, RunsWanted, TradesWanted
 from sigc.store.history.query import AuditEntry, AuditQuery, query
@@ -122,6 +123,7 @@ SCANS = (
     ("_rows", r"FROM audit ORDER BY seq$", "`audit verify` checks the whole chain"),
     ("charges_by_day", r"ORDER BY c.at$", "the account of a whole replay, whose ledger is its own"),
     ("is_any_decided", r"LIMIT 1$", "the first alone"),
+    ("_has_runs", r"LIMIT 1$", "the first alone"),
     ("rename_strategy", r"^UPDATE", "once in the life of a strategy, by hand"),
     ("_through", r"FROM acted ORDER BY number DESC LIMIT 1$", "the newest alone"),
     ("listed", r"FROM alerts a WHERE 1 ORDER BY a.id DESC LIMIT \?$", "the newest, to a limit"),
@@ -382,7 +384,8 @@ def looks(connection: sqlite3.Connection, run: str) -> None:
     assert runs.of_session(connection, "scripted", D2)
     assert runs.last_session_of(connection, "scripted")
     assert runs.last_session_of(connection, "scripted", with_dry=True)
-    verify(connection)
+    verify(connection, [Anchor("", "another ledger", 1, "")])
+    _has_runs(connection)
     ledger_id(connection)
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sigc.store.history.report import DayReport
 
 _COLUMNS = ("seq", "at", "event", "run", "strategy", "portfolio", "who")
+_NO_ANCHORS = "NONE: a chain that was cut off or written anew would not be noticed"
 
 
 def entry_data(entry: AuditEntry) -> dict[str, Any]:
@@ -71,7 +72,7 @@ def entries_csv(entries: Iterable[AuditEntry]) -> Iterator[str]:
 def verdict_text(verdict: ChainVerdict, what: str) -> str:
     """Return the verdict, a line for each kind of proof."""
     lines = [f"{what}: {verdict.records:,} records, whole", f"Head:        {verdict.head.seq} {verdict.head.digest}"]
-    lines.append(f"Anchors:     {verdict.anchors} agree" if verdict.anchors else "Anchors:     none")
+    lines.append(f"Anchors:     {verdict.anchors} agree" if verdict.anchors else f"Anchors:     {_NO_ANCHORS}")
     lines.append(f"Signatures:  {verdict.signed} good" if verdict.signed else "Signatures:  not checked")
     return "\n".join(lines)
 

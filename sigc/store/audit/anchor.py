@@ -74,8 +74,10 @@ def read_anchors(path: Path) -> tuple[Anchor, ...]:
         return ()
     except OSError as error:
         raise _unreadable(path, error.strerror or str(error)) from error
-    # A process died while it wrote what follows the last newline: ignore it.
-    return tuple(_parsed(line, path, number) for number, line in enumerate(raw.split(b"\n")[:-1], 1))
+    *lines, rest = raw.split(b"\n")
+    found = tuple(_parsed(line, path, number) for number, line in enumerate(lines, 1))
+    # After the last newline: what a process that died was writing, or a whole anchor whose newline was taken away.
+    return (*found, _parsed(rest, path, len(lines) + 1)) if _is_whole(rest) else found
 
 
 def _append(path: Path, fresh: Anchor, *, on_demand: bool) -> Anchor | None:
@@ -112,11 +114,21 @@ def _locked(path: Path) -> Iterator[int]:
 
 
 def _mend(path: Path, handle: int) -> None:
-    """Cut off a line whose writing was interrupted."""
+    """Cut off a line whose writing was interrupted; end one that lacks its newline alone."""
     raw = path.read_bytes()
     whole = raw.rfind(b"\n") + 1
-    if whole < len(raw):
+    if _is_whole(raw[whole:]):
+        _write(handle, b"\n")
+    elif whole < len(raw):
         os.ftruncate(handle, whole)
+
+
+def _is_whole(line: bytes) -> bool:
+    try:
+        Anchor(**json.loads(line))
+    except (ValueError, TypeError):
+        return False
+    return True
 
 
 def _write(handle: int, data: bytes) -> None:

@@ -29,7 +29,7 @@ from sigc.errors import Diagnostic, Severity, SigcError
 from sigc.failpoint import failpoint
 from sigc.private import make_private
 from sigc.store.audit.anchor import Anchor
-from sigc.store.audit.chain import canonical
+from sigc.store.audit.chain import canonical, head
 from sigc.store.audit.verify import ChainPosition, ChainVerdict, IsSigned, parsed, verify_lines
 from sigc.store.files import sync_directory, write_whole
 from sigc.store.ledger.records import Finding
@@ -100,6 +100,24 @@ def verify_mirror(
     """Verify the chain of all lines of a mirror. anchors: those of this chain only. Raise OSError."""
     since = _retained(directory)
     return verify_lines(mirror_lines(day_files(directory)), anchors, is_signed, signed_from, since)
+
+
+def beside_mirror(connection: sqlite3.Connection, directory: Path) -> tuple[int, str]:
+    """Return (number, reason) of a record that the mirror has and the chain has not, or has otherwise; (0, '') if none.
+
+    Only the newest mirrored record is looked at: its digest stands for all before it. A mirror that can't be read says
+    nothing here: `verify_mirror` is for that.
+    """
+    try:
+        last = _last(directory)
+    except (OSError, EOFError, zlib.error, SigcError):
+        return 0, ""
+    if not last.seq or _is_in(connection, last):
+        return 0, ""
+    seq, _ = head(connection)
+    if last.seq > seq:
+        return seq + 1, f"the end was cut off: the mirror {directory} has {last.seq} records"
+    return last.seq, f"the mirror {directory} has another record {last.seq}: one of the records up to it was replaced"
 
 
 def mirror_lines(files: Sequence[DayFile]) -> Iterator[bytes]:

@@ -8,6 +8,7 @@ Records are checked one by one, in constant memory. For each:
     4. its signature is of that digest, by a trusted key (if keys are given)
     5. an anchor of its number has its digest       else: the chain was rewritten from some record on
     6. no anchor has a later number                 else: the end was cut off
+    7. no anchor of another ledger has its digest   else: the ledger's id was changed, so that its anchors are not found
 
 Anyone who can write the ledger can write a new chain that is consistent in itself: only signatures (4) and anchors kept
 elsewhere (5, 6) expose that. A wrong signature names the record itself; an anchor only tells that one of the records
@@ -88,7 +89,29 @@ def verify(
     """
     ledger = ledger_id(connection)
     ours = [a for a in anchors if a.ledger == ledger]
-    return verify_links(_rows(connection), ours, is_signed, signed_from)
+    renamed = _of_another_id(connection, [a for a in anchors if a.ledger != ledger])
+    if renamed is not None:
+        reason = (
+            f"the ledger's id was changed: this record was anchored at {renamed.at} for the ledger {renamed.ledger}"
+        )
+        return ChainVerdict(0, ChainPosition(), renamed.seq, reason)
+    verdict = verify_links(_rows(connection), ours, is_signed, signed_from)
+    if verdict.is_whole and not verdict.records and _has_runs(connection):
+        return ChainVerdict(0, ChainPosition(), 1, "the ledger has runs, and no record of any")
+    return verdict
+
+
+def _of_another_id(connection: sqlite3.Connection, others: Iterable[Anchor]) -> Anchor | None:
+    """Return an anchor of another ledger's id that has one of this chain's digests, which no other chain can have."""
+    for anchor in others:
+        row = connection.execute("SELECT digest FROM audit WHERE seq = ?", (anchor.seq,)).fetchone()
+        if row is not None and row[0] == anchor.digest:
+            return anchor
+    return None
+
+
+def _has_runs(connection: sqlite3.Connection) -> bool:
+    return connection.execute("SELECT 1 FROM runs ORDER BY number LIMIT 1").fetchone() is not None
 
 
 def verify_lines(
