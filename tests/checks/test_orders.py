@@ -15,7 +15,7 @@ from sigc.errors import Severity
 from sigc.store.ledger.price_marks import Mark
 from sigc.store.ledger.records import Intent, IntentState
 from sigc_pipelines.checks.exposure import Exposure
-from sigc_pipelines.checks.orders import CHECKS, SOUND, judge
+from sigc_pipelines.checks.orders import CHECKS, SOUND, judge, only_reduces
 from tests.checks.orders import CUT_OFF, NOW, book, denied, fill, limits, order
 
 # Of each limit: the setting, the book, and the order that is one unit below it, at it, one above it. A unit is a share of
@@ -353,3 +353,30 @@ def test_every_check_is_declared() -> None:
     for each in CHECKS:
         assert each.text.endswith(".")
         assert not each.setting or each.default == SafetySettings.model_fields[each.setting].default
+
+
+@pytest.mark.parametrize(
+    ("held", "open_", "side", "quantity", "is_so"),
+    [
+        (10, None, "sell", 10, True),
+        (10, None, "sell", Decimal("10.001"), False),
+        (10, ("sell", 4), "sell", 6, True),
+        (10, ("sell", 4), "sell", 7, False),
+        (10, ("buy", 4), "sell", 11, False),  # the purchase may never be filled
+        (10, None, "buy", 1, False),
+        (-10, None, "buy", 10, True),
+        (-10, None, "buy", 11, False),
+        (-10, ("buy", 4), "buy", 7, False),
+        (-10, None, "sell", 1, False),
+        (0, None, "sell", 1, False),
+        (0, None, "buy", 1, False),
+    ],
+)
+def test_an_order_that_only_reduces(
+    held: int, open_: tuple[str, int] | None, side: str, quantity: int | Decimal, is_so: bool
+) -> None:
+    """Whatever else is filled, and counted already or not."""
+    made = _with(*([order("0", *open_)] if open_ else []), positions={"A": held})
+    one = order("1", side, quantity)
+    assert only_reduces(one, made()) is is_so
+    assert only_reduces(one, _with(*([order("0", *open_)] if open_ else []), one, positions={"A": held})()) is is_so

@@ -398,10 +398,9 @@ def test_a_file_of_that_name_is_a_halt_even_if_it_is_empty(site: Site) -> None:
         assert (made.halts(), list(made.work.glob(f"{KILL_FILE}.lifted-*")) != []) == ({}, True)
 
 
-@pytest.mark.soak
-@pytest.mark.parametrize("state", ["alive", "busy"])
-def test_the_time_from_the_command_to_the_last_order(site: Site, state: str) -> None:
-    """While thousands of orders leave one after the other: printed, and below a second."""
+@contextmanager
+def streaming(site: Site, state: str) -> Iterator[Stand]:
+    """A daemon in some state, from which thousands of orders leave one after the other."""
     clock = site.folder / "clock"
     site.settings["execution"] = TWAP | {"window_minutes": 0.001, "slices": 500}
     site.settings["safety"] |= {"max_orders_per_run": 1_000_000, "max_orders_per_session": 1_000_000}
@@ -416,6 +415,30 @@ def test_the_time_from_the_command_to_the_last_order(site: Site, state: str) -> 
         site.until(lambda: len(made.book()) > 50, "orders go out one after the other")
         if state == "busy":
             made.become(state)
+        try:
+            yield made
+        finally:
+            made.wake()
+
+
+@pytest.mark.parametrize("state", ["alive", "busy"])
+def test_once_the_command_has_returned_one_request_may_still_be_on_its_way(site: Site, state: str) -> None:
+    with streaming(site, state) as made:
+        assert made.sigc("halt").returncode == 0
+        then = len(made.book())
+        assert made.intents(S.PLANNED) == [] or state == "busy"
+        made.wake()
+        site.until(lambda: ended(made), "the run has ended")
+        assert len(made.book()) - then <= 1
+        assert made.intents(S.PLANNED) == []
+        assert len(made.intents(S.DENIED)) > 100
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("state", ["alive", "busy"])
+def test_the_time_from_the_command_to_the_last_order(site: Site, state: str) -> None:
+    """Printed, and below a second."""
+    with streaming(site, state) as made:
         watching = contextlib.closing(sqlite3.connect(made.work / "paper.sqlite"))
         with watching as connection, ThreadPoolExecutor(1) as threads:
             before, begun = len(made.book()), time.monotonic()
@@ -431,8 +454,6 @@ def test_the_time_from_the_command_to_the_last_order(site: Site, state: str) -> 
         print(f"{state}: {sent} orders left after the command was typed, the last {took:.3f} s after it began,")
         print(f"  {after:+.3f} s from its return, which came {returned - begun:.3f} s after it began")
         assert took < 1.0
-        assert made.intents(S.PLANNED) == [] or state == "busy"
-        made.wake()
 
 
 @pytest.mark.needs("root")

@@ -189,3 +189,18 @@ def test_recovery_sends_nothing_of_what_was_halted_meanwhile(floor: Floor, halt:
         assert (states["A"], {states[name] for name in "BCDE"}) == (S.ACKNOWLEDGED, {S.DENIED})
         assert [o.request.asset for o in desk.booked()] == ["A"]
         assert desk.record("one").outcome is Outcome.PARTIAL
+
+
+def test_nor_does_it_in_the_turn_that_has_read_the_orders_already(floor: Floor) -> None:
+    """All five are due at once: three are denied after the turn has read them, and the halt is gone when it gets there."""
+    with scene(floor, D1) as desk:
+
+        def for_a_moment(number: int, _: object) -> None:
+            if number == 2:
+                by_ledger(desk)
+                assert lifted(desk)
+
+        desk.broker.hook = for_a_moment
+        ended = desk.run("one")
+        assert [i.state for i in ended.orders] == [S.ACKNOWLEDGED] * 2 + [S.DENIED] * 3
+        assert (desk.broker.submits, ended.run.outcome) == (2, Outcome.PARTIAL)

@@ -1,0 +1,118 @@
+"""The kill switch cancels what is open whatever an earlier process left, and says what it could not."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from sigc.failpoint import arm
+from sigc.rpc.messages.kill import KilledOrder
+from sigc.store.ledger.records import IntentState, Outcome
+from sigc_cli.text.kill_text import kill_text
+from sigc_pipelines.brokers.faulty import Faults
+from sigc_pipelines.brokers.protocol import OrderStatus, UnreachableError
+from sigc_pipelines.live.kill_switch import kill
+from tests.trading.floor import Floor
+from tests.trading.script import D1, D2, KilledError, Scene, scene, written
+
+S = IntentState
+
+
+@pytest.fixture
+def floor(tmp_path: Path) -> Floor:
+    return written(tmp_path, dict.fromkeys("ABC", 0.1))
+
+
+def died(floor: Floor, point: str, number: int) -> None:
+    """A process that dies as it passes a point for that time."""
+    passed: list[str] = []
+
+    def dies(name: str) -> None:
+        passed.append(name)
+        if name == point and passed.count(point) == number:
+            raise KilledError
+
+    with scene(floor, D1) as desk:
+        arm(dies)
+        try:
+            with pytest.raises(KilledError):
+                desk.run("one")
+        finally:
+            arm(None)
+
+
+def assets(found: tuple[KilledOrder, ...]) -> list[str]:
+    return sorted(one.asset for one in found)
+
+
+def statuses(desk: Scene) -> dict[str, OrderStatus]:
+    return {o.request.asset: o.status for o in desk.booked()}
+
+
+@pytest.mark.parametrize(("point", "booked"), [("post:after", "AB"), ("post:before", "A")])
+def test_an_order_without_a_known_outcome_is_looked_up_and_cancelled(floor: Floor, point: str, booked: str) -> None:
+    died(floor, point, 2)
+    with scene(floor, D1, is_recovering=False) as desk:
+        assert desk.states()["B"] is S.SENDING
+        reply = kill(desk.trading, "", "ann", "enough", is_alone=True)
+        assert reply.is_done
+        assert statuses(desk) == dict.fromkeys(booked, OrderStatus.CANCELLED)
+        assert set(booked) <= set(assets(reply.cancelled))
+        states = desk.states()
+        assert (states["B"], states["C"]) == (S.CANCELLED, S.DENIED)
+        assert desk.record("one").outcome is not Outcome.OPEN
+        assert desk.broker.submits == 0  # nothing was sent
+
+
+def test_a_cancel_that_does_not_come_through_is_asked_for_again(floor: Floor) -> None:
+    with scene(floor, D1) as desk:
+        desk.run("one")
+        whole, asked = desk.broker.cancel, []
+
+        def deaf(id: str) -> None:
+            asked.append(id)
+            if asked.count(id) < 3:
+                raise UnreachableError("no answer")
+            whole(id)
+
+        desk.broker.cancel = deaf  # type: ignore[assignment,method-assign]
+        reply = kill(desk.trading, "", "ann", "enough")
+        assert (assets(reply.cancelled), reply.left, reply.is_done) == (["A", "B", "C"], (), True)
+        assert set(statuses(desk).values()) == {OrderStatus.CANCELLED}
+
+
+def test_what_the_broker_never_answers_is_left_and_told(floor: Floor) -> None:
+    with scene(floor, D1) as desk:
+        desk.run("one")
+        begun = desk.clock.now()
+
+        def deaf(_: str) -> None:
+            raise UnreachableError("no answer")
+
+        desk.broker.cancel = deaf  # type: ignore[assignment,method-assign]
+        reply = kill(desk.trading, "", "ann", "enough")
+        assert (assets(reply.left), reply.cancelled, reply.is_done) == (["A", "B", "C"], (), False)
+        assert "3 orders LEFT" in kill_text(reply)
+        assert desk.clock.now() - begun < timedelta(minutes=2)
+
+
+def test_what_is_filled_before_the_cancel_comes_is_told(floor: Floor) -> None:
+    with scene(floor, D1, rates=Faults()) as desk:
+        desk.run("one")
+        whole = desk.broker.cancel
+
+        def late(id: str) -> None:
+            desk.clock.sleep(1.0)
+            desk.paper.mark(D2, desk.clock.now(), {"A": Decimal(100)}, {"A": Decimal(10**6)})
+            whole(id)
+
+        desk.broker.cancel = late  # type: ignore[assignment,method-assign]
+        reply = kill(desk.trading, "", "ann", "enough")
+        (filled,) = reply.filled
+        assert (filled.asset, filled.state, filled.new_fill) == ("A", "filled", "1000")
+        assert assets(reply.cancelled) == ["B", "C"]
+        assert "1 order filled before the cancel came" in kill_text(reply)
+        assert desk.held() == {"A": Decimal(1000)}
