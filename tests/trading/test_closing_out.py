@@ -230,3 +230,12 @@ def test_a_death_at_any_point_closes_each_position_exactly_once(tmp_path: Path, 
             assert flying == []
         with scene(floor, D3) as desk:
             assert (moved_on(desk), desk.paper.positions()) == ({}, {}), all_[at]
+
+
+def test_a_pause_does_not_hold_what_closes_positions(tmp_path: Path) -> None:
+    """Paused first, flattened then: one can always get out."""
+    floor = traded(tmp_path)
+    with scene(floor, D2) as desk:
+        with desk.trading.ledger.transaction("control") as tx:
+            control.put(tx, control.PAUSED, "", "by hand", "ann", "lunch")
+        assert {(o.asset, o.state) for o in flatten(desk).closing} == {(a, "acknowledged") for a in HELD}

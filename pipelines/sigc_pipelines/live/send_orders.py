@@ -20,6 +20,7 @@ Neighbours: `apply_fills.py` applies the broker's report, `checks/` judges each 
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -86,7 +87,7 @@ class Execution:
 
     ends: nothing is sent after it (the cut-off, or the stage's deadline). stop: set from outside to send nothing more.
     waiting: called with what it waits for, and until when (None: for an answer, soon); '' when it goes on.
-    passes_halt: for orders that close positions under a halt (`closing_out.py`), and no others.
+    passes_halt: for orders that close positions under a halt or a pause (`closing_out.py`), and no others.
     """
 
     def __init__(
@@ -155,11 +156,9 @@ class Execution:
 
     def _has_changed(self) -> bool:
         """Return True if a pause or halt has begun or ended since the last look."""
-        seen = self._stamp()
-        if seen == self._seen:  # nothing was written: a wait of hours by a hand-turned clock reads nothing
-            return False
-        self._seen = seen
-        return (self._pause(), self._halted()) != (self._paused, self._halt_seen)
+        before, self._seen = self._seen, self._stamp()
+        # Where nothing was written, nothing is read: a hand-turned clock passes hours in many looks.
+        return before != self._seen and (self._pause(), self._halted()) != (self._paused, self._halt_seen)
 
     def _stamp(self) -> tuple[object, ...]:
         """Return a value that changes with every write of the ledger, and with the kill file."""
@@ -211,7 +210,10 @@ class Execution:
     def _pause(self) -> control.Control | None:
         """Return the pause that holds the orders of this run, None without one."""
         with self._desk.ledger.reading() as connection:
-            return control.pause_of(connection, self._run.key.strategy, self._begun)
+            return self._pause_in(connection)
+
+    def _pause_in(self, connection: sqlite3.Connection) -> control.Control | None:
+        return None if self._passes_halt else control.pause_of(connection, self._run.key.strategy, self._begun)
 
     def _held_until(self, due: datetime) -> datetime:
         """Return when a paused run looks at an order again: `sleep` wakes it when it is resumed."""
@@ -229,11 +231,10 @@ class Execution:
 
     def _next(self, intent: Intent) -> list[datetime]:
         """Return the instant at which an order is due again, or nothing."""
-        id = intent.client_order_id
         if self._is_answered(intent):
             return []
         with self._desk.ledger.reading() as connection:
-            state = orders.state_of(connection, id)
+            state = orders.state_of(connection, intent.client_order_id)
         if state is IntentState.PLANNED:
             return [self._due(intent)]
         return [self._doubt(intent).at] if state in UNRESOLVED else []
@@ -264,8 +265,7 @@ class Execution:
             return
         to, name, why = IntentState.CANCELLED, "cancel", "the run was cancelled before this order was sent"
         check, weight = "cancelled", Severity.WARNING
-        asked = self._asked_to_end()
-        if asked is not None:
+        if (asked := self._asked_to_end()) is not None:
             why = f"{why}, {asked.by}"
         elif halted and not self._stop.is_set():
             to, why, check, weight = IntentState.DENIED, halted, "halted", Severity.DENIAL
@@ -322,7 +322,7 @@ class Execution:
             self._write_answers(tx)
             found: tuple[Finding, ...] = ()
             # Read and judged in the transaction that marks: nothing comes between the verdict and the mark.
-            is_held = control.pause_of(tx.connection, self._run.key.strategy, self._begun) is not None
+            is_held = self._pause_in(tx.connection) is not None
             may_go = not is_held and self._is_planned(tx, intent)
             if may_go and (found := self._judge(tx, intent)):
                 orders.moved(tx, intent, IntentState.DENIED, "; ".join(f.message for f in found))

@@ -57,7 +57,9 @@ RESTARTED = "SIGC_RESTARTED"  # our own PID after an exec: the process is the sa
 # Allowed while the daemon starts: recovery may take long, and what it sends must be seen, held and stopped. Those that
 # need the ledger are refused until it is open.
 _LOOKS = frozenset({"status", "whoami", "openapi", "stop"})
-_CONTROLS = frozenset({"pause", "resume", "safety/halt", "safety/status", "runs/cancel"})
+_CONTROLS = frozenset(
+    {"pause", "resume", "safety/halt", "safety/status", "safety/cancel", "safety/flatten", "runs/cancel"}
+)
 _RUNS = frozenset({"runs/list", "runs/show", "runs/events", "runs/logs"})
 _FROM_THE_START = _LOOKS | _CONTROLS | _RUNS
 _ENDS = (signal.SIGTERM, signal.SIGINT)
