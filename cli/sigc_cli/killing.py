@@ -3,7 +3,7 @@
 answers        the verbs `safety/cancel` and `safety/flatten`
 is silent      for three seconds (a halt waits for a third of one): its process is ended by SIGKILL, which it can't
                refuse; the work dir's lock says which process that is, and the kernel must confirm it
-none           the ledger is opened here: `sigc_pipelines.live.kill_switch`
+none           the ledger is opened here: `sigc_pipelines.stopping.kill_switch`
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def _here(place: StopPlace, strategy: str, reason: str, config: Path | None, is_
     from sigc_cli.text.run_view import render
     from sigc_pipelines.assembly.parts import Choices, configuration
     from sigc_pipelines.assembly.trading import TradeOptions, trading
-    from sigc_pipelines.live.kill_switch import kill as kill_here
+    from sigc_pipelines.stopping.kill_switch import kill as kill_here
 
     if not (place.work_dir / FILE).is_file():
         raise SigcError(Diagnostic("E310", f"there is no ledger in {place.work_dir}: nothing was traded there"))

@@ -9,8 +9,8 @@ import pytest
 
 from sigc.actions import Action, ActionKind
 from sigc.store.ledger.adjustments import GapCause
-from sigc_pipelines.live.broker_diff import CASH, BrokerDifference
 from sigc_pipelines.reconcile.causes import Evidence, ForeignTrade, OrderGap, explain
+from sigc_pipelines.reconcile.differences import CASH, BrokerDifference
 
 D = Decimal
 DIVIDEND = Action(date(2024, 3, 1), "A", ActionKind.DIVIDEND, cash=0.35)

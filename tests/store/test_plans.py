@@ -48,7 +48,7 @@ from sigc_cli.text.ledger_view import records_of
 from sigc_pipelines.brokers.faulty import Fault
 from sigc_pipelines.brokers.protocol import OrderRequest
 from sigc_pipelines.live.apply_fills import cancel
-from sigc_pipelines.live.broker_diff import BrokerDifference
+from sigc_pipelines.reconcile.differences import BrokerDifference
 from sigc_pipelines.reconcile.evidence import gathered
 from tests.store.actions_desk import KEY, OTHER, Desk, dividend, split
 from tests.store.ledgers import Size, fill

@@ -22,9 +22,9 @@ from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import BookKey
 from sigc_pipelines.brokers.paper import PaperBroker
 from sigc_pipelines.live.apply_fills import settle
-from sigc_pipelines.live.broker_diff import differences
 from sigc_pipelines.live.valuing import follow
 from sigc_pipelines.prices.closes import Closes
+from sigc_pipelines.reconcile.differences import differences
 from tests.trading.floor import weekdays
 
 FIXTURES = Path(__file__).parent / "fixtures"

@@ -29,11 +29,11 @@ from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import BookKey, Intent, IntentState, Outcome, Side
 from sigc_pipelines.brokers.faulty import Faults, FaultyBroker
 from sigc_pipelines.brokers.paper import PaperBroker
-from sigc_pipelines.live.broker_diff import settled_differences
 from sigc_pipelines.live.recover import recover
 from sigc_pipelines.live.run import carry_out
 from sigc_pipelines.live.session import instant_of
 from sigc_pipelines.live.trading import Trading
+from sigc_pipelines.reconcile.differences import settled_differences
 from sigc_pipelines.target_feeds import ReplayFeed
 from tests.killing import Kill, Tally, child
 from tests.trading.floor import Floor

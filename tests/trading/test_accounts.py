@@ -14,7 +14,7 @@ from sigc.store.ledger import books
 from sigc.store.ledger.records import BookKey, IntentState, Outcome, RunKind, Side
 from sigc_pipelines.brokers.faulty import Fault, Faults
 from sigc_pipelines.brokers.protocol import OrderRequest
-from sigc_pipelines.live.broker_diff import CASH, differences
+from sigc_pipelines.reconcile.differences import CASH, differences
 from tests.trading.floor import Floor
 from tests.trading.script import D1, D2, D3, D4, D5, Scene, before_cut_off, free, scene, written
 

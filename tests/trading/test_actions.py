@@ -31,11 +31,11 @@ from sigc_pipelines.brokers.paper import PaperBroker
 from sigc_pipelines.brokers.protocol import OrderRequest, OrderStatus
 from sigc_pipelines.compute import load
 from sigc_pipelines.live.apply_fills import settle
-from sigc_pipelines.live.broker_diff import differences
 from sigc_pipelines.live.due_actions import scheduled
 from sigc_pipelines.live.valuing import follow, standing
 from sigc_pipelines.prices.closes import Closes
 from sigc_pipelines.prices.units import owed_at, restated_positions, restated_price
+from sigc_pipelines.reconcile.differences import differences
 from tests.trading.floor import weekdays
 from tests.trading.script import DAYS as SCRIPT
 from tests.trading.script import written

@@ -17,9 +17,9 @@ from sigc.rpc.messages.kill import KillReply
 from sigc.store.ledger import control, orders
 from sigc.store.ledger.records import BookKey, Intent, IntentState, Outcome
 from sigc_pipelines.brokers.protocol import OrderStatus
-from sigc_pipelines.live.kill_switch import kill
 from sigc_pipelines.live.recover import recover
 from sigc_pipelines.live.roll_forward import keep
+from sigc_pipelines.stopping.kill_switch import kill
 from tests.trading.floor import Floor
 from tests.trading.script import D1, D2, D3, D4, KilledError, Scene, free, scene, written
 

@@ -12,7 +12,7 @@ from sigc.store.ledger import control
 from sigc.store.ledger.records import IntentState, Outcome
 from sigc_pipelines.brokers.faulty import Fault, Faults
 from sigc_pipelines.brokers.protocol import OrderRequest, OrderStatus
-from sigc_pipelines.live.broker_diff import differences
+from sigc_pipelines.reconcile.differences import differences
 from tests.trading.floor import Floor
 from tests.trading.script import D1, D2, Scene, before_cut_off, free, scene, written
 

@@ -14,7 +14,7 @@ from sigc.store.ledger.records import IntentState, Outcome
 from sigc_cli.text.kill_text import kill_text
 from sigc_pipelines.brokers.faulty import Faults
 from sigc_pipelines.brokers.protocol import OrderStatus, UnreachableError
-from sigc_pipelines.live.kill_switch import kill
+from sigc_pipelines.stopping.kill_switch import kill
 from tests.trading.floor import Floor
 from tests.trading.script import D1, D2, KilledError, Scene, scene, written
 

@@ -16,7 +16,7 @@ from sigc.calendar.calendar import open_calendar
 from sigc.config.settings import DataSettings
 from sigc.store.ledger import books
 from sigc.store.ledger.records import BookKey, Outcome
-from sigc_pipelines.live.broker_diff import differences
+from sigc_pipelines.reconcile.differences import differences
 from tests.trading.floor import Floor, settings
 from tests.world import workspace, write_strategy
 

@@ -19,7 +19,7 @@ from sigc.store.ledger.records import Outcome, RunKey, RunKind
 from sigc.why.text import asset_lines, lines
 from sigc_cli.local_schedule import LocalSchedule, history, listed
 from sigc_pipelines.assembly.parts import Choices, configuration
-from sigc_pipelines.live.broker_diff import glance
+from sigc_pipelines.reconcile.differences import glance
 from tests.trading.floor import weekdays
 from tests.trading.script import D1, D2, D3, Scene, scene, written
 from tests.why.scenes import answer, asset_answer, plan

@@ -21,13 +21,13 @@ from sigc.store.ledger import books, control, runs
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import BookKey, Finding
 from sigc_pipelines.brokers.protocol import RejectedError, UnreachableError, simulation
-from sigc_pipelines.live.broker_diff import CASH, differences
 from sigc_pipelines.live.publish import publish
 from sigc_pipelines.live.session import Moment, moment
 from sigc_pipelines.live.trading import TargetFeed, Trading
 from sigc_pipelines.live.valuing import ClosesSince, follow
 from sigc_pipelines.prices.closes import Closes
 from sigc_pipelines.reconcile.adopt import Adoption, refusal
+from sigc_pipelines.reconcile.differences import CASH, differences
 from sigc_pipelines.records.artifacts import refresh
 
 

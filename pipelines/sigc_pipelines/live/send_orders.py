@@ -44,9 +44,9 @@ from sigc_pipelines.brokers.protocol import (
     simulation,
 )
 from sigc_pipelines.live.apply_fills import settle
-from sigc_pipelines.live.halts import halt_in_force
 from sigc_pipelines.live.order_answers import look_up, record_answer, request_of
 from sigc_pipelines.live.slice_times import SliceTimes
+from sigc_pipelines.stopping.halts import halt_in_force
 
 _LONGEST_WAIT_S = 30.0  # cap of the lookup backoff and of retry_after_s
 _LOOK_EVERY_S = 0.5  # between two looks at what is paused or halted, while it waits

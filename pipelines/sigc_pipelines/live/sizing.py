@@ -19,7 +19,7 @@ from sigc.config.settings import ExecutionSettings
 from sigc.store.audit.chain import canonical
 from sigc.store.ledger.records import ZERO, Intent, OrderType, Run, Side, TimeInForce
 
-PREFIX = "sigc-"  # of every order's id; `broker_diff` tells our orders by it
+PREFIX = "sigc-"  # of every order's id; `reconcile` tells our orders by it
 _BPS = Decimal(10_000)
 _TICK, _SMALL_TICK = Decimal("0.01"), Decimal("0.0001")  # of limit prices: at or above 1, below 1 (SEC Rule 612)
 

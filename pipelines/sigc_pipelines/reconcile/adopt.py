@@ -30,10 +30,10 @@ from sigc.store.ledger.control import accepted_by_hand
 from sigc.store.ledger.ledger import Transaction
 from sigc.store.ledger.records import UNASSIGNED, ZERO, BookKey, IntentState, RunKind
 from sigc_pipelines.brokers.protocol import RejectedError, UnreachableError, simulation
-from sigc_pipelines.live.broker_diff import CASH, BrokerDifference, settled_differences
 from sigc_pipelines.live.session import Moment, moment
 from sigc_pipelines.live.trading import Trading
 from sigc_pipelines.reconcile.causes import ExplainedDifference, GapPart, explain
+from sigc_pipelines.reconcile.differences import CASH, BrokerDifference, settled_differences
 from sigc_pipelines.reconcile.evidence import gathered
 
 _OF_ALL_HOLDERS = frozenset(

@@ -21,7 +21,7 @@ from fractions import Fraction
 from sigc.actions import Action, ActionKind
 from sigc.store.ledger.adjustments import GapCause
 from sigc.store.ledger.records import ZERO
-from sigc_pipelines.live.broker_diff import CASH, BrokerDifference
+from sigc_pipelines.reconcile.differences import CASH, BrokerDifference
 
 _FEE_SHARE = Decimal("0.001")  # of the account's worth: less than this that left is a fee, more a withdrawal
 _CENT = Decimal("0.01")

@@ -11,9 +11,9 @@ from sigc.store.ledger import action_rows, adjustments, books, orders
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import ZERO
 from sigc_pipelines.brokers.protocol import Broker
-from sigc_pipelines.live.broker_diff import BrokerDifference
 from sigc_pipelines.live.sizing import PREFIX
 from sigc_pipelines.reconcile.causes import Evidence, ForeignTrade, OrderGap
+from sigc_pipelines.reconcile.differences import BrokerDifference
 
 _LOOK_BACK = timedelta(days=7)  # for orders whose fills differ, and for actions
 _LOOK_AHEAD = timedelta(days=4)  # for actions that a broker has applied before their session

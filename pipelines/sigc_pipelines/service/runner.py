@@ -43,7 +43,6 @@ from sigc_pipelines.brokers.protocol import Broker
 from sigc_pipelines.brokers.registry import close_broker, open_broker
 from sigc_pipelines.compute import load
 from sigc_pipelines.live.apply_fills import cancel
-from sigc_pipelines.live.kill_switch import kill
 from sigc_pipelines.live.publish import publish
 from sigc_pipelines.live.recover import complete, recover, recover_at_start
 from sigc_pipelines.live.rename_asset import rename_asset
@@ -60,6 +59,7 @@ from sigc_pipelines.service.reports import DrawReport, write_reports
 from sigc_pipelines.service.runner_checks import broker_check, checked, data_check
 from sigc_pipelines.service.scripts import keep_output, run_script
 from sigc_pipelines.service.workspaces import Workspaces, alive
+from sigc_pipelines.stopping.kill_switch import kill
 from sigc_pipelines.target_feeds import FreshFeed
 
 

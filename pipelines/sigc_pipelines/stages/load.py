@@ -9,7 +9,6 @@ from sigc.errors import Severity
 from sigc.store.ledger import action_rows, books
 from sigc.store.ledger.records import Finding
 from sigc_pipelines.compute import Loaded
-from sigc_pipelines.live import broker_diff
 from sigc_pipelines.live.roll_forward import followed
 from sigc_pipelines.live.sizing import decimal
 from sigc_pipelines.live.valuing import BookValue, newest_prices, standing
@@ -17,6 +16,7 @@ from sigc_pipelines.prices.as_traded import refuse_adjusted, told_of_actions
 from sigc_pipelines.prices.closes import Closes
 from sigc_pipelines.prices.units import in_session
 from sigc_pipelines.reconcile.adopt import Adoption
+from sigc_pipelines.reconcile.differences import glance
 from sigc_pipelines.stages.run_context import RunContext
 
 
@@ -40,7 +40,7 @@ def load(context: RunContext, findings: list[Finding]) -> LoadedBook:
     value = _valued(context, data)
     if not context.is_dry:
         return LoadedBook(data, value)
-    doubts = broker_diff.glance(context.ledger, context.trading.broker, context.run.key)
+    doubts = glance(context.ledger, context.trading.broker, context.run.key)
     findings += doubts
     return LoadedBook(data, value, doubts)
 

@@ -17,11 +17,11 @@ from sigc.rpc.messages.kill import ClosingSession, KeptPosition, KilledOrder, Ki
 from sigc.store.ledger import books, halting
 from sigc.store.ledger.records import ZERO, Intent
 from sigc_pipelines.brokers.protocol import UnreachableError
-from sigc_pipelines.live.cancel_open import ask_to_cancel, cancel_open, open_orders
-from sigc_pipelines.live.closing_out import ClosedBook, close_out
 from sigc_pipelines.live.recover import recover
 from sigc_pipelines.live.session import Moment, moment
 from sigc_pipelines.live.trading import Trading
+from sigc_pipelines.stopping.cancel_open import ask_to_cancel, cancel_open, open_orders
+from sigc_pipelines.stopping.closing_out import ClosedBook, close_out
 
 
 def kill(

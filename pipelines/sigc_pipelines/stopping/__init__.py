@@ -1,0 +1,1 @@
+"""Ways to stop trading: halts, orders cancelled, positions closed."""
