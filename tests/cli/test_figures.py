@@ -179,6 +179,7 @@ def test_positions() -> None:
                 "opened": "2024-01-08T09:00:00+00:00",
                 "anchor": "2024-01-08",
                 "receivables": "0",
+                "funded": "momentum/main",
             },
             "positions": [
                 {"book": key, "asset": "AAA", "quantity": "460", "average_price": "100.3737173913"},

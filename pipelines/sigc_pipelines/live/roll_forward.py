@@ -26,7 +26,7 @@ from sigc_pipelines.live.session import Moment, moment
 from sigc_pipelines.live.trading import TargetFeed, Trading
 from sigc_pipelines.live.valuing import ClosesSince, follow
 from sigc_pipelines.prices.closes import Closes
-from sigc_pipelines.reconcile.adopt import Adoption, refusal
+from sigc_pipelines.reconcile.adopt import Adoption, refusal, silence
 from sigc_pipelines.reconcile.differences import CASH, differences
 from sigc_pipelines.records.artifacts import refresh
 
@@ -112,11 +112,17 @@ def followed(
 
 
 def _refuse_foreign(trading: Trading) -> None:
-    """Raise E602 where the account has positions or orders, and the ledger never traded: it is new, or another's."""
+    """Raise E602 where the account has positions or orders, and the ledger never traded: it is new, or another's.
+
+    Raise E601 if the broker does not say.
+    """
     with trading.ledger.reading() as connection:
         if runs.is_any_decided(connection) or books.positions(connection):
             return
-    found = [d for d in differences(trading.ledger, trading.broker) if d.asset != CASH]
+    try:
+        found = [d for d in differences(trading.ledger, trading.broker) if d.asset != CASH]
+    except UnreachableError as silent:
+        raise SigcError(silence(silent)) from silent
     if found:
         shown = "; ".join(map(str, found[:5])) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
         message = f"the account is in use, and this ledger has not traded yet: {shown}"

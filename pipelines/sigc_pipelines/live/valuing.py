@@ -191,9 +191,9 @@ def nav_at(connection: sqlite3.Connection, key: BookKey, session: Session, price
         held[entry.asset] = held.get(entry.asset, ZERO) - entry.amounts.change
         if entry.into:
             held[entry.into] = held.get(entry.into, ZERO) - entry.amounts.into_change
-    for adjusted in adjustments.of_book(connection, key, after=str(session.day)):
-        cash -= adjusted.cash
-        held[adjusted.asset] = held.get(adjusted.asset, ZERO) - adjusted.change
+    for taken in adjustments.of_book(connection, key, after=str(session.day)):
+        cash -= taken.cash
+        held[taken.asset] = held.get(taken.asset, ZERO) - taken.change
     # Now `held`, `cash` and `owed` are as of the close. Quantities are in that session's units, as `prices` are.
     values = [quantity * now.prices[asset] for asset, quantity in held.items() if asset in now.prices]
     net, gross = sum(values, ZERO), sum((abs(v) for v in values), ZERO)

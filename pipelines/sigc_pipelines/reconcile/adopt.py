@@ -88,12 +88,17 @@ def refusal(trading: Trading, by: Adoption | None = None) -> Diagnostic | None:
     try:
         found = (compare(trading) if by is None else _rest(trading, by)).found
     except UnreachableError as silent:
-        return Diagnostic("E601", f"the broker does not say what it holds: {silent}", hint="nothing was sent")
+        return silence(silent)
     if not found:
         return None
     shown = "; ".join(map(str, found[:_SHOWN])) + (f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else "")
     hint = "look at `sigc reconcile`, then adopt it: `sigc reconcile --adopt --reason '...'`"
     return Diagnostic("E602", f"ledger and broker differ: {shown}", hint=hint)
+
+
+def silence(silent: UnreachableError) -> Diagnostic:
+    """Return the error of a broker that does not answer."""
+    return Diagnostic("E601", f"the broker does not say what it holds: {silent}", hint="nothing was sent")
 
 
 def _rest(trading: Trading, by: Adoption) -> Reconciliation:
