@@ -107,8 +107,8 @@ def _rest(trading: Trading, by: Adoption) -> Reconciliation:
 
 
 def adopt(trading: Trading, by: Adoption) -> Reconciliation:
-    """Compare, and adopt what differs. Raises UnreachableError, SigcError: E804 while a run trades, or the ledger moved
-    meanwhile; E312 for a book that is not there.
+    """Compare, and adopt what differs. Raises UnreachableError, with nothing adopted; SigcError: E804 while a run
+    trades, or the ledger moved meanwhile; E312 for a book that is not there.
     """
     _refuse_busy(trading, by)
     found = compare(trading).found
@@ -174,11 +174,11 @@ def _is_own(one: ExplainedDifference, held: Holders, owner: BookKey, known: Sequ
 
 def _refuse_moved(tx: Transaction, chosen: Iterable[ExplainedDifference]) -> None:
     """Raise E804 if the ledger is not any more what it was when it was compared."""
-    now: dict[str, Decimal] = {}
+    now = {CASH: sum((book.cash for book in books.books(tx.connection)), ZERO)}
     for one in books.positions(tx.connection):
         now[one.asset] = now.get(one.asset, ZERO) + one.quantity
     for known in (one.difference for one in chosen):
-        if known.asset != CASH and not known.is_order and now.get(known.asset, ZERO) != known.ledger:
+        if not known.is_order and now.get(known.asset, ZERO) != known.ledger:
             raise SigcError(Diagnostic("E804", f"{known.asset} changed while it was compared", hint="ask again"))
 
 

@@ -20,9 +20,14 @@ def reconciled(trading: Trading, adopting: Adopting | None = None) -> ReconcileR
         if adopting is None:
             return ReconcileReply(_told(compare(trading).found))
         done = adopt(trading, Adoption(adopting.who, adopting.reason, adopting.book))
+    except UnreachableError as silent:
+        hint = "nothing was adopted; orders that the ledger does not know may be cancelled at the broker"
+        raise SigcError(Diagnostic("E601", str(silent), hint="" if adopting is None else hint)) from silent
+    try:
         left = compare(trading).found
     except UnreachableError as silent:
-        raise SigcError(Diagnostic("E601", str(silent), hint="nothing was adopted")) from silent
+        hint = f"{len(done.adopted)} entries are written; look again: `sigc reconcile`"
+        raise SigcError(Diagnostic("E601", str(silent), hint=hint)) from silent
     return ReconcileReply(_told(done.found), tuple(map(told_adjustment, done.adopted)), _told(left))
 
 
