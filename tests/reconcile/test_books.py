@@ -15,7 +15,7 @@ from sigc.clock import HandClock
 from sigc.config.settings import PaperSettings
 from sigc.daemon.runner import Adopting
 from sigc.errors import SigcError
-from sigc.store.ledger import adjustments, books, recount
+from sigc.store.ledger import adjustments, books, proof
 from sigc.store.ledger.book_rename import rename_strategy
 from sigc.store.ledger.records import UNASSIGNED, BookKey, Charge, Outcome
 from sigc_pipelines.brokers.paper import PaperBroker
@@ -56,7 +56,7 @@ class Desk:
 
     def held(self, trading: Trading, key: BookKey) -> dict[str, Decimal]:
         with trading.ledger.reading() as connection:
-            assert recount.faults(connection) == ()
+            assert proof.faults(connection) == ()
             return books.quantities(connection, key)
 
 
@@ -224,7 +224,7 @@ def test_a_fill_that_is_told_after_it_was_adopted_counts_once(tmp_path: Path) ->
         with trading.ledger.reading() as connection:
             (position,), book = books.positions(connection, key), books.book(connection, key)
             entries = adjustments.of_book(connection, key)
-            assert recount.faults(connection) == ()
+            assert proof.faults(connection) == ()
         assert book is not None
         assert (position.quantity, position.average_price, book.cash) == (D(1000), D(101), D(899_000))
         assert [(e.change, e.who) for e in entries] == [(D(1000), "ann"), (D(-1000), "sigc")]
@@ -273,7 +273,7 @@ def test_cash_that_moves_while_it_is_compared_is_not_adopted_twice(tmp_path: Pat
             adopt(trading, Adoption("ann", "what is it?", ONE))
         with trading.ledger.reading() as connection:
             book = books.book(connection, ONE)
-            assert recount.faults(connection) == ()
+            assert proof.faults(connection) == ()
         assert book is not None
         assert book.cash == 1_000_030  # its order waits for the open
 

@@ -43,6 +43,7 @@ from sigc.host.cgroup import ControlGroup, worker_threads
 from sigc.host.usage import usable_cpus
 from sigc.schedule.job import Job
 from sigc.store.ledger import jobs, meta, runs
+from sigc.store.ledger.proof import prove
 
 NO_CLUSTER = "the cluster does not answer"
 _EXTENDED_S = 60.0  # by which systemd's start timeout is extended at a time
@@ -67,6 +68,12 @@ async def boot(daemon: Controller, first_checks: Callable[[], Awaitable[None]]) 
             log.warning("the daemon before was cut off", extra={"alive": str(alive)})
         for scope in await daemon.books.write(partial(take_in, work_dir=work_dir)):
             log.warning("halted by the kill file", extra={"scope": scope or "everything"})
+        _step(daemon, "the ledger is compared with its audit")
+        proof = await daemon.books.write(prove)
+        for stop in proof.put_back:
+            log.error("a stop had vanished from the ledger", extra={"stop": stop.name, "scope": stop.scope})
+        for fault in proof.faults:
+            log.error("the ledger is not what its audit comes to", extra={"of": fault.what, "found": fault.text})
         await daemon.read_decisions()
         daemon.quota = await asyncio.to_thread(limit_processors, start.config, daemon.quota)
         daemon.cluster = cluster_of(start.config, has_quota=daemon.quota is not None)
