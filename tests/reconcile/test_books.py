@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -15,7 +16,7 @@ from sigc.clock import HandClock
 from sigc.config.settings import PaperSettings
 from sigc.daemon.runner import Adopting
 from sigc.errors import SigcError
-from sigc.store.ledger import adjustments, books, proof
+from sigc.store.ledger import adjustments, books, orders, proof
 from sigc.store.ledger.book_rename import rename_strategy
 from sigc.store.ledger.records import UNASSIGNED, BookKey, Charge, Outcome
 from sigc_pipelines.brokers.paper import PaperBroker
@@ -23,7 +24,7 @@ from sigc_pipelines.brokers.protocol import Account, BrokerOrder, UnreachableErr
 from sigc_pipelines.live.session import instant_of
 from sigc_pipelines.live.trading import Trading
 from sigc_pipelines.reconcile.adopt import Adoption, adopt, compare
-from sigc_pipelines.service.reconciled import reconciled
+from sigc_pipelines.service.reconciled import reconcile_job, reconciled
 from tests.reconcile.street import Street
 from tests.trading.floor import Floor
 from tests.trading.script import D1, D2, D3, written
@@ -299,3 +300,33 @@ def test_a_broker_that_falls_silent_after_an_adoption_does_not_hide_it(tmp_path:
         with pytest.raises(SigcError) as told:
             reconciled(trading, Adopting("ann", "a wire", ONE))
         assert str(told.value.diagnostics[0].hint).startswith("nothing was adopted")
+
+
+def test_only_what_nobody_has_to_judge_is_adopted_by_a_job(tmp_path: Path) -> None:
+    """A fee of 30 at a broker whose cash is compared; what came by wire is for a person to say."""
+    floor = written(tmp_path, {"A": 0.1}, name="one")
+    for day in (D1, D2):
+        floor.day(day, day)
+    clock = HandClock(instant_of(floor.calendar, D3))
+    with floor.open(D3, clock=clock) as trading:
+        with trading.ledger.reading() as connection:
+            open = [i.client_order_id for i in orders.in_flight(connection)]
+        for id in open:
+            trading.broker.cancel(id)
+        assert reconcile_job(trading, "job compare", "adopt").outcome is Outcome.DONE
+        with closing(sqlite3.connect(floor.work_dir / "paper.sqlite")) as book:
+            (cash,) = book.execute("SELECT cash FROM account").fetchone()
+            book.execute("UPDATE account SET cash = ?", (str(D(cash) - 30),))
+            book.commit()
+        assert reconcile_job(trading, "job compare", "alert").outcome is Outcome.REFUSED
+        done = reconcile_job(trading, "job compare", "adopt")
+        assert (done.outcome, done.message) == (Outcome.DONE, "adopted: fee of -30 in one; ledger and broker agree")
+        with trading.ledger.reading() as connection:
+            (entry,) = adjustments.of_book(connection, ONE)
+            assert (entry.who, entry.cause, entry.cash) == ("job compare", "fee", D(-30))
+        trading.broker.deposit("by wire", D(500))  # type: ignore[attr-defined]
+        told = reconcile_job(trading, "job compare", "adopt")
+        assert (told.outcome, len(told.result["differences"])) == (Outcome.REFUSED, 1)
+        with trading.ledger.reading() as connection:
+            assert len(adjustments.of_book(connection, ONE)) == 1
+            assert proof.faults(connection) == ()
