@@ -37,3 +37,25 @@ def test_a_changed_ledger_halts_everything_until_a_person_accepts_it(site: Site)
         whole = site.sigc("audit", "verify", "--work-dir", str(site.folder / "work"))
         assert whole.returncode == 0
         assert "a gift that I booked by hand" in whole.stderr
+
+
+def test_a_backup_of_a_running_daemon_comes_back_halted(site: Site) -> None:
+    """By the commands of the manual, in their order."""
+    work = str(site.folder / "work")
+    with Daemon(site):
+        assert site.run("momentum", date=DAYS[0]).outcome == "done"
+        made = site.sigc("backup", "copy", "--work-dir", work)
+        assert made.returncode == 0, made.stderr
+        assert site.sigc("audit", "verify", "--work-dir", str(site.folder / "copy")).returncode == 0
+        assert site.run("momentum", date=DAYS[1]).outcome == "done"
+        assert site.sigc("restore", "copy", "--reason", "x", "--work-dir", work).returncode != 0  # it runs
+        assert site.sigc("stop").returncode == 0
+    back = site.sigc("restore", "copy", "--reason", "the disk died", "--work-dir", work)
+    assert back.returncode == 0, back.stderr
+    assert "before-restore-" in back.stderr
+    with Daemon(site):
+        assert "restored from a copy of" in site.sigc("safety", "status").stdout
+        assert site.run("momentum", date=DAYS[1]).outcome == "refused"
+        assert site.sigc("reconcile").returncode == 0  # the paper broker's book went back with it
+        assert site.sigc("safety", "resume", "--reason", "compared").returncode == 0
+        assert site.run("momentum", date=DAYS[1]).outcome == "done"
