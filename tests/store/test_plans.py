@@ -30,6 +30,7 @@ from sigc.store.audit.chain import AuditEvent, ledger_id
 from sigc.store.audit.mirror import mirror
 from sigc.store.audit.verify import _has_runs, verify
 from sigc.store.history import history, holding, recent
+from sigc.store.history import statement as book_statement
 from sigc.store.history.history import FillsWanted, OrdersWanted, RunsWanted, TradesWanted
 from sigc.store.history.query import AuditEntry, AuditQuery, query
 from sigc.store.history.recent import RecordsWanted
@@ -122,6 +123,7 @@ SCANS = (
     ),
     ("_rows", r"FROM audit ORDER BY seq$", "`audit verify` checks the whole chain"),
     ("replay", r"FROM audit ORDER BY seq$", "`audit verify` replays the whole chain"),
+    ("_book_charges", r"ORDER BY c.at, c.id$", "`sigc statement`: a book of record is of all charges of the book"),
     *(
         (name, rf"FROM {table}", "`audit verify` compares each row with its record")
         for name, table in (
@@ -143,6 +145,8 @@ SCANS = (
 BROAD = frozenset({"strategy", "portfolio", "state", "kind", "outcome", "event", "job", "traded"})
 # Statements that read all that such a search finds (none to a limit, or the greatest alone), and why.
 WHOLE = (
+    ("_session_fills", r"", "`sigc statement`: a book of record is of all fills of the book"),
+    ("_book_charges", r"", "the same, of all charges"),
     ("replay", r"event IN", "all decisions, fills and entries there ever were: once, at a start"),
     ("_fills", r"r.portfolio = \? ORDER BY \+f.number$", "the account of a whole replay"),
     ("charges_by_day", r"ORDER BY c.at$", "the account of a whole replay"),
@@ -202,6 +206,7 @@ def session(folder: Path, patch: pytest.MonkeyPatch) -> Made:
             proof.prove(tx)
         with desk.trading.ledger.reading() as connection:
             proof.faults(connection)
+            assert book_statement.statement(connection, BOOK, D1, D5)
             mirror(connection, folder / "mirror", AuditSettings(), AT)
             mirror(connection, folder / "mirror", AuditSettings(), AT)
     assert halted.run.outcome.is_success
