@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from sigc.config.alert_settings import AlertSettings
+from sigc.config.breaker_settings import BreakerAction, BreakerSettings
 from sigc.config.daemon_settings import CacheSettings, DaemonSettings, ScheduleSettings, StrategySettings
 from sigc.config.section import Section
 
@@ -262,6 +263,31 @@ class SafetySettings(Section):
     )
     allow_short: bool = Field(True, description="Allow negative positions.")
     restricted: tuple[str, ...] = Field((), description="Assets that are not traded.")
+    daily_loss: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Loss since the close of the session before that stops trading, of a book or of all; 0: off.",
+    )
+    weekly_loss: float = Field(0.0, ge=0, le=1, description="The same over the last 5 sessions; 0: off.")
+    drawdown: float = Field(
+        0.0, ge=0, le=1, description="Loss from the highest close that stops trading, of a book or of all; 0: off."
+    )
+    loss_action: BreakerAction = Field(
+        "halt_trading", description="Action of daily_loss, weekly_loss and drawdown, as of a circuit breaker."
+    )
+    circuit_breakers: tuple[BreakerSettings, ...] = Field(
+        (), description="More circuit breakers: {name, type, threshold, window, action} each."
+    )
+
+    @model_validator(mode="after")
+    def _one_name_each(self) -> SafetySettings:
+        names = [name for name in ("daily_loss", "weekly_loss", "drawdown") if getattr(self, name)]
+        names += [one.name for one in self.circuit_breakers]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"two circuit breakers are called '{twice}': each needs a name of its own")
+        return self
 
 
 class AuditSettings(Section):

@@ -40,9 +40,11 @@ from sigc_pipelines.live.run import carry_out
 from sigc_pipelines.live.session import instant_of
 from sigc_pipelines.live.sizing import lot_of
 from sigc_pipelines.live.trading import Ended, Request, Trading
+from sigc_pipelines.live.tripping import judge_breakers
 from sigc_pipelines.live.valuing import follow
 from sigc_pipelines.portfolio.rebalance import Due, due_rows, row_days
 from sigc_pipelines.prices.closes import closes
+from sigc_pipelines.stopping.breaker_closing import close_by_breakers
 from sigc_pipelines.target_feeds import ReplayFeed
 from sigc_pipelines.targets import Targets, look
 
@@ -181,7 +183,9 @@ def _trade(
                 *(trading.ledger, trading.broker, trading.calendar, key, as_of, feed.prices.since),
                 lambda: settle(trading.ledger, trading.broker),
                 feed.outlook.loaded.actions,
+                lambda tx, sessions: judge_breakers(tx, trading.config.safety, key, sessions),
             )
+        close_by_breakers(trading)
     return tuple(ended)
 
 

@@ -14,7 +14,7 @@ from decimal import Decimal
 from sigc.clock import Clock
 from sigc.config.settings import SafetySettings
 from sigc.errors import Severity
-from sigc.store.ledger import action_rows, books, control, orders, price_marks, runs
+from sigc.store.ledger import action_rows, books, breakers, orders, price_marks, runs
 from sigc.store.ledger.halting import reason_of
 from sigc.store.ledger.ledger import Ledger, Transaction
 from sigc.store.ledger.records import ZERO, BookKey, Fill, Finding, Intent, Run
@@ -37,7 +37,7 @@ def judge_of(ledger: Ledger, run: Run, clock: Clock) -> Callable[[Transaction, I
     known: list[tuple[tuple[int, int], Exposure]] = []
 
     def judged(tx: Transaction, intent: Intent) -> tuple[Finding, ...]:
-        halt = None if is_closing else control.holds(tx.connection, control.HALTED, run.key.strategy)
+        halt = None if is_closing else breakers.halt_of(tx.connection, run.key.strategy)
         if halt is not None:
             why = reason_of(halt.scope, halt.who, halt.reason or halt.value)
             return (Finding("halted", Severity.DENIAL, why, (intent.asset,)),)
@@ -47,8 +47,11 @@ def judge_of(ledger: Ledger, run: Run, clock: Clock) -> Callable[[Transaction, I
             known[:] = [(changes, exposure(tx.connection, run, bounds))]
         at = known[0][1]
         found = judge(intent, at, limits, clock.now(), run.cut_off)
-        if is_closing and not found and not only_reduces(intent, at):
+        reduced = None if is_closing else breakers.reduces_only(tx.connection, run.key.strategy)
+        if (is_closing or reduced is not None) and not found and not only_reduces(intent, at):
             why = f"the order may take {intent.asset} beyond zero"
+            if reduced is not None:
+                why = f"only orders that reduce are sent: the breaker {reduced.name} has tripped: {reduced.text}"
             found = (Finding("reduce_only", Severity.DENIAL, why, (intent.asset,)),)
         if found:  # denied: it frees its share of the limits for the orders behind it
             at.withdraw(intent.client_order_id)

@@ -22,7 +22,7 @@ from sigc.rpc.messages.kill import KillReply
 from sigc.rpc.messages.page import AcceptReply, AcceptRequest, HaltReply, SafetyReply
 from sigc.rpc.messages.requests import HoldRequest
 from sigc.rpc.verb import Nothing, Role, VerbCall, verb
-from sigc.store.ledger import books, control, halting
+from sigc.store.ledger import books, breakers, control, halting
 
 log = logging.getLogger("sigc.daemon")
 
@@ -31,7 +31,7 @@ log = logging.getLogger("sigc.daemon")
 async def safety_status(call: VerbCall[Controller], request: Nothing) -> SafetyReply:  # noqa: ARG001
     """Return the halts and pauses in force, those of the kill file too: by whom, since when and why."""
     work_dir = call.daemon.start.places.work_dir
-    found = await call.daemon.books.read(control.stops)
+    found = await call.daemon.books.read(breakers.stops)
     return SafetyReply(stops_of(found, await asyncio.to_thread(kill_file.halts_of, work_dir)))
 
 
