@@ -10,14 +10,15 @@ from typing import Any
 import pytest
 
 from sigc.clock import SystemClock
+from sigc.config.breaker_settings import BreakerSettings
 from sigc.config.settings import Config
 from sigc.errors import SigcError
 from sigc.rpc.messages.breakers import BreakerResetReply, BreakersReply, BreakerTrialReply
 from sigc.rpc.messages.page import HaltReply, SafetyReply
-from sigc.store.ledger import books, breakers, control
+from sigc.store.ledger import books, breakers, control, orders
 from sigc.store.ledger.connection import FILE, connect_reader
 from sigc.store.ledger.ledger import Ledger
-from sigc.store.ledger.records import ZERO, BookKey, Nav
+from sigc.store.ledger.records import ZERO, BookKey, Intent, IntentState, Nav
 from sigc_pipelines.live.tripping import judge_breakers
 from tests.daemon.daemons import Daemon, Site
 
@@ -175,3 +176,31 @@ def test_the_command_line_with_and_without_a_daemon(limited: Site) -> None:
     found = json.loads(limited.sigc("safety", "status", "--json").stdout)
     assert (found["stops"], [one["name"] for one in found["breakers"] if one["since"]]) == ([], ["streak"])
     assert rows(limited) == {"streak": "pause_30min"}
+
+
+def test_positions_are_closed_after_a_kill_between_the_trip_and_the_closing(limited: Site) -> None:
+    """kill -9 right after the transaction in which it tripped: the next start closes what is held, once."""
+    rule = BreakerSettings(name="last", type="drawdown", threshold=0.1, action="flatten")
+    with Daemon(limited) as daemon:
+        for day in ("2017-03-01", "2017-03-02"):
+            assert limited.run("momentum", date=day).outcome == "done"
+        daemon.kill()
+    with Ledger.open(limited.folder / "work", SystemClock()) as ledger, ledger.transaction("fills") as tx:
+        held = books.quantities(tx.connection, KEY)
+        breakers.trip(tx, rule, KEY, 0.11, "2017-03-02", "the book is 11 % below")
+    assert held
+    with Daemon(limited):
+        limited.until(lambda: bool(closing(limited)), "the positions are closed")
+        limited.until(lambda: all(i.state is not IntentState.PLANNED for i in closing(limited)), "they are sent")
+        assert {i.asset: -i.side.sign * i.quantity for i in closing(limited)} == held
+        assert limited.status().strategies[0].state == "halted"
+    before = closing(limited)
+    with Daemon(limited):
+        limited.status()
+    assert closing(limited) == before
+
+
+def closing(site: Site) -> list[Intent]:
+    with contextlib.closing(connect_reader(site.folder / "work" / FILE)) as connection:
+        found = [i for i in orders.recent(connection, 1_000) if i.key.slot == "flatten"]
+        return sorted(found, key=lambda i: i.client_order_id)
