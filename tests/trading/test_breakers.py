@@ -14,7 +14,7 @@ from sigc.errors import SigcError
 from sigc.store.history import book_worth
 from sigc.store.history.breaker_standing import standing
 from sigc.store.history.breaker_values import BreakerState
-from sigc.store.ledger import adjustments, books, breakers, control, halting
+from sigc.store.ledger import adjustments, books, breakers, control, halting, proof
 from sigc.store.ledger.adjustments import Adjustment, GapCause
 from sigc.store.ledger.book_rename import rename_strategy
 from sigc.store.ledger.breakers import TrippedBreaker
@@ -362,6 +362,20 @@ def test_a_renamed_strategy_keeps_its_breakers(ledger: Ledger) -> None:
         assert breakers.halt_of(tx.connection, "one") is None
         (one,) = breakers.tripped(tx.connection)
         assert one.book == BookKey("three", "main")
+        assert proof.faults(tx.connection, is_whole=False) == ()
         breakers.reset(tx, one, "d2", "ann", "seen")
         rename_strategy(tx, "three", "four", "ann", "a better one")
         assert breakers.reset_at(tx.connection, "daily_loss", BookKey("four", "main")) == "d2"
+        assert proof.faults(tx.connection, is_whole=False) == ()
+
+
+def test_a_breaker_that_vanishes_from_its_table_is_tripped_again(ledger: Ledger) -> None:
+    valued(ledger, ONE, {"d1": "100", "d2": "90"}, {"daily_loss": 0.05})
+    with ledger.transaction("control") as tx:
+        before = breakers.tripped(tx.connection)
+        tx.connection.execute("DELETE FROM control WHERE name = 'breaker'")
+        assert breakers.halt_of(tx.connection, "one") is None
+        proof.prove(tx)
+        (again,) = breakers.tripped(tx.connection)
+        assert (again.name, again.book, again.value) == (before[0].name, before[0].book, before[0].value)
+        assert breakers.halt_of(tx.connection, "one") is not None

@@ -61,7 +61,7 @@ class Proof:
 
 
 def prove(tx: Transaction) -> Proof:
-    """Put vanished halts, pauses and tripped breakers back; halt everything if the books are not what the chain comes to.
+    """Put vanished stops and tripped breakers back; halt everything if the books are not what the chain comes to.
 
     Reads the whole file, and the records of all fills and entries. Raise SigcError E310 for a file that is damaged.
     """
