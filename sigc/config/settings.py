@@ -160,6 +160,35 @@ class ExecutionSettings(Section):
     execute_deadline_s: float = Field(28800.0, gt=0, description="Longest duration of the stage execute.")
 
 
+class AccountSettings(Section):
+    """The limits of the whole account, over the sum of all books. Shares are of the worth of all books; 0: off."""
+
+    max_gross: float = Field(
+        0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Largest sum of absolute weights if every open order that adds were filled; 0: off.",
+    )
+    max_net: float = Field(
+        0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Largest absolute sum of weights if only the open purchases were filled, or only the open sales; 0: off.",
+    )
+    max_position: float = Field(
+        0.0, ge=0, allow_inf_nan=False, description="Largest weight of an asset in all books together; 0: off."
+    )
+    max_orders_a_minute: int = Field(
+        0, ge=0, description="Most orders sent within a minute, by all books; those beyond wait; 0: off."
+    )
+    max_buying_power: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Largest share of the broker's buying power, as it tells it when a run begins to send, that orders which add may take; 0: off.",
+    )
+
+
 class SafetySettings(Section):
     """The limits of runs and orders. Money is in the account's currency, shares are fractions (0.1 is 10 %)."""
 
@@ -273,6 +302,7 @@ class SafetySettings(Section):
     drawdown: float = Field(
         0.0, ge=0, le=1, description="Loss from the highest close that stops trading, of a book or of all; 0: off."
     )
+    account: AccountSettings = Field(AccountSettings(), description="Limits of the whole account.")
     loss_action: BreakerAction = Field(
         "halt_trading", description="Action of daily_loss, weekly_loss and drawdown, as of a circuit breaker."
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sigc_pipelines.checks import data, orders, weights
+from sigc_pipelines.checks import account, data, orders, weights
 from sigc_pipelines.checks.declare import Check
 
 # Findings that no check measures; a test holds this table to every finding that the program makes.
@@ -45,7 +45,7 @@ def checks_text() -> dict[str, str]:
     for what, checks in (
         ("data", data.CHECKS),
         ("weights", weights.CHECKS),
-        ("orders", (*orders.SOUND, *orders.CHECKS)),
+        ("orders", (*orders.SOUND, *orders.CHECKS, *account.CHECKS)),
     ):
         for check in checks:
             found.setdefault(check.name, []).append(_text(check, what))
