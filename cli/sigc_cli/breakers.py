@@ -75,6 +75,8 @@ def reset(place: StopPlace, name: str, strategy: str | None, reason: str) -> Bre
     if not reason.strip():
         raise refusal("the reset of a breaker needs a reason", "say why")
     config = _ready(place)
+    if config.safety.four_eyes:
+        raise refusal("two must want the reset of a breaker (safety.four_eyes)", "start the daemon, and ask it")
     with Ledger.open(place.work_dir, SystemClock(), sign=sign_of(config)) as ledger:
         with ledger.transaction("control") as tx:
             found = breaker_standing.reset(tx, config.safety, name, strategy or "", who(), reason)

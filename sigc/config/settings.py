@@ -306,6 +306,10 @@ class SafetySettings(Section):
     loss_action: BreakerAction = Field(
         "halt_trading", description="Action of daily_loss, weekly_loss and drawdown, as of a circuit breaker."
     )
+    four_eyes: bool = Field(
+        False,
+        description="Have a second token of the role trade confirm the reset of a breaker, raised limits, adopting and closing positions.",
+    )
     circuit_breakers: tuple[BreakerSettings, ...] = Field(
         (), description="More circuit breakers: {name, type, threshold, window, action} each."
     )
@@ -359,3 +363,9 @@ class Config(Section):
     safety: SafetySettings = Field(SafetySettings(), description="Limits of runs and orders.")
     audit: AuditSettings = Field(AuditSettings(), description="The record of everything that happened.")
     alerts: AlertSettings = Field(AlertSettings(), description="Alerts: channels, routes, conditions.")
+
+    @model_validator(mode="after")
+    def _two_tokens(self) -> Config:
+        if self.safety.four_eyes and not any(token.role == "trade" for token in self.daemon.rpc.tokens):
+            raise ValueError("safety.four_eyes needs a second token of the role trade: add one to daemon.rpc.tokens")
+        return self

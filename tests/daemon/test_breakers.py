@@ -11,7 +11,7 @@ import pytest
 
 from sigc.clock import SystemClock
 from sigc.config.breaker_settings import BreakerSettings
-from sigc.config.settings import Config
+from sigc.config.settings import SafetySettings
 from sigc.errors import SigcError
 from sigc.rpc.messages.breakers import BreakerResetReply, BreakersReply, BreakerTrialReply
 from sigc.rpc.messages.page import HaltReply, SafetyReply
@@ -42,7 +42,7 @@ def limited(site: Site) -> Site:
 
 def traded(site: Site, *navs: str) -> None:
     """Value the book, as a daemon does, while none runs."""
-    limits = Config.model_validate({"safety": site.settings["safety"]}).safety
+    limits = SafetySettings.model_validate(site.settings["safety"])
     with Ledger.open(site.folder / "work", SystemClock()) as ledger:
         for number, nav in enumerate(navs, 2):
             with ledger.transaction("fills") as tx:

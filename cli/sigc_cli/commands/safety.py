@@ -97,6 +97,34 @@ def resume(
 
 
 @command.command()
+@click.argument("id", required=False)
+@JSON
+@which
+def confirm(id: str | None, as_json: bool, address: str | None, name: str | None, config: Path | None) -> None:
+    """Confirm what another token asked for, and have it done (`safety.four_eyes`). Without ID: what waits."""
+    from sigc.rpc.messages.breakers import ConfirmReply, ConfirmRequest, PendingReply
+    from sigc_cli.daemon_call import daemon, print_json
+
+    with daemon(config, address, name) as client:
+        if id is None:
+            calls = client.get("safety/pending", reply=PendingReply).calls
+            if as_json:
+                print_json(calls)
+                return
+            for one in calls:
+                why = f": {one.reason}" if one.reason else ""
+                click.echo(f"{one.id}  {one.what}, by {one.who}{why}, until {one.until:%Y-%m-%d %H:%M:%S} UTC")
+            if not calls:
+                click.echo("nothing waits for a confirmation")
+            return
+        done = client.post("safety/confirm", ConfirmRequest(id), reply=ConfirmReply)
+    if as_json:
+        print_json(done)
+    else:
+        click.echo(f"{done.what}: {done.done}, asked for by {done.asked_by}, confirmed by {done.confirmed_by}")
+
+
+@command.command()
 @click.argument("breaker")
 @click.argument("strategy", required=False, shell_complete=strategies)
 @JSON

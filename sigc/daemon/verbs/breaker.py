@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
-from sigc.daemon import breaker_view
+from sigc.daemon import breaker_view, four_eyes
 from sigc.daemon.controller import Controller
 from sigc.daemon.ordering import refusal
 from sigc.daemon.verbs.control import who_of
@@ -40,7 +40,17 @@ async def safety_reset(call: VerbCall[Controller], request: BreakerResetRequest)
     """Reset a tripped breaker: what it held back may go on, and it is judged from the newest close on."""
     if not request.reason.strip():
         raise refusal("the reset of a breaker needs a reason", "say why")
-    daemon, who = call.daemon, who_of(call)
+    limits = call.daemon.configured.loaded.config.safety
+    if limits.four_eyes:
+        await call.daemon.books.read(
+            partial(breaker_standing.chosen, limits=limits, name=request.breaker, strategy=request.strategy or "")
+        )
+        raise await four_eyes.ask(call, request, f"the reset of the breaker {request.breaker}", request.reason)
+    return await reset(call.daemon, request, who_of(call))
+
+
+async def reset(daemon: Controller, request: BreakerResetRequest, who: str) -> BreakerResetReply:
+    """Reset a breaker by a person, or by two. Raise E901."""
     limits, strategy = daemon.configured.loaded.config.safety, request.strategy or ""
     found = await daemon.books.write(
         lambda tx: breaker_standing.reset(tx, limits, request.breaker, strategy, who, request.reason)

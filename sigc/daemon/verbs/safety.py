@@ -11,6 +11,7 @@ import asyncio
 import logging
 from datetime import date
 
+from sigc.daemon import four_eyes
 from sigc.daemon.configured.configured import instead_of
 from sigc.daemon.controller import Controller
 from sigc.daemon.kill_file_halts import lift, stops_of
@@ -50,7 +51,11 @@ async def safety_cancel(call: VerbCall[Controller], request: HoldRequest) -> Kil
 @verb("safety/flatten", "POST", Role.TRADE, is_urgent=True, timeout_s=60.0)
 async def safety_flatten(call: VerbCall[Controller], request: HoldRequest) -> KillReply:
     """Halt one strategy or all, cancel the open orders at the broker, and close the positions."""
-    return await _killed(call, request, is_flatten=True)
+    if not call.daemon.configured.loaded.config.safety.four_eyes:
+        return await _killed(call, request, is_flatten=True)
+    await _killed(call, request, is_flatten=False)  # to stop and to cancel, one is enough
+    whose = f"of {request.strategy}" if request.strategy else "of all"
+    raise await four_eyes.ask(call, request, f"closing the positions {whose} (halted and cancelled)", request.reason)
 
 
 async def _killed(call: VerbCall[Controller], request: HoldRequest, *, is_flatten: bool) -> KillReply:

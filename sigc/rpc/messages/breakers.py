@@ -82,3 +82,40 @@ class BreakerResetReply:
 
     reset: tuple[str, ...]
     left: tuple[BreakerStatus, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmRequest:
+    """A call that waits for a second token, by its id."""
+
+    id: Annotated[str, Match(r"[0-9a-f]{6}")]
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmReply:
+    """The call that was confirmed and done. what: it in words; done: its effect."""
+
+    verb: str
+    what: str
+    asked_by: str
+    confirmed_by: str
+    done: str
+
+
+@dataclass(frozen=True, slots=True)
+class PendingCall:
+    """A call that waits for a second token until an instant."""
+
+    id: str
+    what: str
+    who: str
+    reason: str
+    at: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PendingReply:
+    """The calls that wait for a second token."""
+
+    calls: tuple[PendingCall, ...]
