@@ -76,10 +76,8 @@ def pending(connection: sqlite3.Connection) -> tuple[AwaitedCall, ...]:
     found = []
     for row in control.every(connection, PENDING):
         said = json.loads(row.value)
-        what, token = str(said["what"]), str(said["token"])
-        found.append(
-            AwaitedCall(row.scope, str(said["verb"]), said["fields"], what, token, row.who, row.reason, row.at)
-        )
+        told = (str(said["what"]), str(said["token"]), row.who, row.reason)
+        found.append(AwaitedCall(row.scope, str(said["verb"]), said["fields"], *told, row.at))
     return tuple(found)
 
 

@@ -84,6 +84,8 @@ def test_positions_are_closed_by_two_and_halted_by_one(guarded: Site) -> None:
         adopting = asked(ann, "book/adopt", {"reason": "by phone"})
         done = bob.post("safety/confirm", {"id": adopting}, reply=ConfirmReply)
         assert done.done == "0 entries written"
+        with pytest.raises(SigcError, match="two must want"):  # no way past it
+            ann.post("run", {"strategy": "momentum", "accepts_differences": True, "reason": "mine"})
 
 
 def test_a_reload_that_raises_limits_is_confirmed_for_that_very_text(guarded: Site) -> None:
