@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from sigc.errors import SigcError
@@ -20,6 +21,9 @@ from sigc.store.ledger.book_rename import rename_strategy
 from sigc.store.ledger.breakers import TrippedBreaker
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import ZERO, BookKey, IntentState, Nav, Outcome
+from sigc_pipelines.backtest.backtest import pick
+from sigc_pipelines.backtest.replay import replay
+from sigc_pipelines.compute import load
 from sigc_pipelines.live.tripping import judge_breakers
 from sigc_pipelines.stopping.breaker_closing import close_by_breakers
 from tests.killing import Kill, Tally, child
@@ -379,3 +383,14 @@ def test_a_breaker_that_vanishes_from_its_table_is_tripped_again(ledger: Ledger)
         (again,) = breakers.tripped(tx.connection)
         assert (again.name, again.book, again.value) == (before[0].name, before[0].book, before[0].value)
         assert breakers.halt_of(tx.connection, "one") is not None
+
+
+@pytest.mark.parametrize("action", ["flatten", "halt_trading"])
+def test_a_replay_stops_where_the_breaker_trips(tmp_path: Path, action: str) -> None:
+    """A backtest with orders: 98 at the close of D3 trips it; closed at D4's, or held down to the last price."""
+    floor = floor_of(tmp_path, [100.0, 100.0, 98.0, 97.0, 90.0, 80.0], {"A": [1.0] * 5 + [0.5]}, **breaker(action))
+    loaded = load(floor.strategy, floor.space)
+    done = replay(loaded, floor.space, pick(loaded), floor.config, floor.calendar, capital=1_000_000.0)
+    growth = float(np.prod(1.0 + done.result.returns))
+    assert growth == pytest.approx(0.97 if action == "flatten" else 0.80, abs=1e-6)
+    assert any("the breaker big has tripped" in found.message for found in done.result.findings)

@@ -26,7 +26,7 @@ from sigc.config.settings import AuditSettings, Config
 from sigc.errors import Diagnostic, Severity, SigcError
 from sigc.panel import Floats, Panel
 from sigc.plan.strategy import Backtest, Portfolio
-from sigc.store.ledger import action_rows, books, orders, runs
+from sigc.store.ledger import action_rows, books, breakers, orders, runs
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import BookKey, Outcome, RunKind
 from sigc_pipelines.backtest.backtest import Accounts, BacktestRun
@@ -170,7 +170,7 @@ def _trade(
             due[looked : row + 1].any()
         )  # the next session makes up for a due row that is no session
         looked = row + 1
-        if is_due or _is_ready(trading, feed, key, row):
+        if (is_due or _is_ready(trading, feed, key, row)) and not _is_stopped(trading, key):
             id = f"{key.strategy}-{day}"
             request = Request(id, key.strategy, key.portfolio, RunKind.TRADE, "replay", is_scheduled=True)
             ended.append(carry_out(trading, request, feed))
@@ -187,6 +187,12 @@ def _trade(
             )
         close_by_breakers(trading)
     return tuple(ended)
+
+
+def _is_stopped(trading: Trading, key: BookKey) -> bool:
+    """Return True once a circuit breaker has tripped: nobody resets it here."""
+    with trading.ledger.reading() as connection:
+        return breakers.halt_of(connection, key.strategy) is not None
 
 
 def _is_ready(trading: Trading, feed: ReplayFeed, key: BookKey, row: int) -> bool:
