@@ -99,6 +99,15 @@ DRAWDOWN = Metric("sigc_drawdown_ratio", _G, "Loss from the highest net asset va
 GROSS = Metric("sigc_gross_exposure_ratio", _G, "Sum of absolute weights.", _BY_STRATEGY)
 NET = Metric("sigc_net_exposure_ratio", _G, "Sum of weights.", _BY_STRATEGY)
 TURNOVER = Metric("sigc_turnover_ratio", _G, "Sum of absolute changes of weight at the last rebalance.", _BY_STRATEGY)
+BREAKER_VALUE = Metric(
+    "sigc_breaker_value",
+    _G,
+    "Value of a circuit breaker at the newest close: a fraction, or sessions of a streak; NaN where there is none.",
+    ("strategy", "breaker"),
+)
+BREAKER_TRIPPED = Metric(
+    "sigc_breaker_tripped", _G, "1 while a circuit breaker is tripped, else 0.", ("strategy", "breaker")
+)
 ALERTS = Metric("sigc_alerts_total", _C, "Events that an operator must know of.", ("event", "severity"), most=50)
 ALERTS_OPEN = Metric("sigc_alerts_open", _G, "Alerts that are not resolved.", ("severity",), most=5)
 ALERTS_UNDELIVERED = Metric("sigc_alerts_undelivered", _G, "Alerts not delivered to a channel yet.", ("channel",))

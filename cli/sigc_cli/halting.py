@@ -210,7 +210,7 @@ def _stops_here(work_dir: Path) -> tuple[StopDecision, ...]:
     from contextlib import closing
 
     from sigc.daemon.kill_file_halts import stops_of
-    from sigc.store.ledger import control
+    from sigc.store.ledger import breakers, control
     from sigc.store.ledger.connection import FILE, connect_reader, told
 
     found: tuple[control.Control, ...] = ()
@@ -218,7 +218,7 @@ def _stops_here(work_dir: Path) -> tuple[StopDecision, ...]:
     if path.is_file():
         try:
             with told(path), closing(connect_reader(path)) as connection:
-                found = control.stops(connection)
+                found = breakers.stops(connection)
         except SigcError as broken:
             click.echo(f"warning: {broken}", err=True)
     else:

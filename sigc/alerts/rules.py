@@ -5,6 +5,7 @@ Each function below is a declaration: collected in `RULES`, listed in docs/alert
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from decimal import ROUND_DOWN, Decimal
 from types import MappingProxyType
@@ -46,6 +47,15 @@ FILLED_LESS = "filled_less"
 # Events that may end a run's last open order: the rules see them once, at the end of their transaction.
 ENDS_ORDERS = frozenset({"fill", "fill.excess", "order.expired", "order.cancelled", "order.rejected"})
 _HALF, _THOUSANDTH = Decimal("0.5"), Decimal("0.001")
+_BREAKER_DOES = MappingProxyType(
+    {
+        "halt_trading": "Nothing is sent until it is reset",
+        "flatten": "Nothing is sent until it is reset, and the positions are closed",
+        "reduce_exposure": "Only orders that reduce are sent until it is reset",
+        "pause_30min": "No run begins for half an hour",
+        "alert_only": "Nothing is held back",
+    }
+)
 UNRESOLVED = "unresolved"  # the value of a halt set by an order without a known outcome; that has a rule of its own
 
 
@@ -172,6 +182,22 @@ def halted(seen: RuleEvent) -> Iterator[Found]:
     else:
         text = f"{scope} is halted by {seen.who or 'a rule'}{_because(seen)}. No order is sent."
         yield Raise(seen.said("scope"), f"{scope}: trading halted", _lines(text, "sigc status"))
+
+
+@rule("breaker_tripped", on=("control.set", "control.dropped"), urgency=Urgency.CRITICAL)
+def breaker_tripped(seen: RuleEvent) -> Iterator[Found]:
+    """A circuit breaker tripped: a loss, a drawdown, a streak of losses or the volatility reached its threshold."""
+    if seen.said("name") != "breaker":
+        return
+    name, _, book = seen.said("scope").partition(" ")
+    if seen.event == "control.dropped":
+        yield Resolve(seen.said("scope"), f"reset by {seen.who}" + _because(seen))
+        return
+    action = str(json.loads(seen.said("value"))["action"])
+    title = f"{book.partition('/')[0] or 'all books'}: the breaker {name} has tripped"
+    text = f"{seen.said('reason')}. {_BREAKER_DOES[action]}."
+    urgency = Urgency.WARNING if action == "alert_only" else None
+    yield Raise(seen.said("scope"), title, _lines(text, "sigc safety status"), urgency)
 
 
 # Schedule.

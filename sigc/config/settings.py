@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from sigc.config.alert_settings import AlertSettings
+from sigc.config.breaker_settings import BreakerAction, BreakerSettings
 from sigc.config.daemon_settings import CacheSettings, DaemonSettings, ScheduleSettings, StrategySettings
 from sigc.config.section import Section
 
@@ -159,6 +160,35 @@ class ExecutionSettings(Section):
     execute_deadline_s: float = Field(28800.0, gt=0, description="Longest duration of the stage execute.")
 
 
+class AccountSettings(Section):
+    """The limits of the whole account, over the sum of all books. Shares are of the worth of all books; 0: off."""
+
+    max_gross: float = Field(
+        0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Largest sum of absolute weights if every open order that adds were filled; 0: off.",
+    )
+    max_net: float = Field(
+        0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Largest absolute sum of weights if only the open purchases were filled, or only the open sales; 0: off.",
+    )
+    max_position: float = Field(
+        0.0, ge=0, allow_inf_nan=False, description="Largest weight of an asset in all books together; 0: off."
+    )
+    max_orders_a_minute: int = Field(
+        0, ge=0, description="Most orders sent within a minute, by all books; those beyond wait; 0: off."
+    )
+    max_buying_power: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Largest share of the broker's buying power, as it tells it when a run begins to send, that orders which add may take; 0: off.",
+    )
+
+
 class SafetySettings(Section):
     """The limits of runs and orders. Money is in the account's currency, shares are fractions (0.1 is 10 %)."""
 
@@ -262,6 +292,36 @@ class SafetySettings(Section):
     )
     allow_short: bool = Field(True, description="Allow negative positions.")
     restricted: tuple[str, ...] = Field((), description="Assets that are not traded.")
+    daily_loss: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Loss since the close of the session before that stops trading, of a book or of all; 0: off.",
+    )
+    weekly_loss: float = Field(0.0, ge=0, le=1, description="The same over the last 5 sessions; 0: off.")
+    drawdown: float = Field(
+        0.0, ge=0, le=1, description="Loss from the highest close that stops trading, of a book or of all; 0: off."
+    )
+    account: AccountSettings = Field(AccountSettings(), description="Limits of the whole account.")
+    loss_action: BreakerAction = Field(
+        "halt_trading", description="Action of daily_loss, weekly_loss and drawdown, as of a circuit breaker."
+    )
+    four_eyes: bool = Field(
+        False,
+        description="Have a second token of the role trade confirm the reset of a breaker, raised limits, adopting and closing positions.",
+    )
+    circuit_breakers: tuple[BreakerSettings, ...] = Field(
+        (), description="More circuit breakers: {name, type, threshold, window, action} each."
+    )
+
+    @model_validator(mode="after")
+    def _one_name_each(self) -> SafetySettings:
+        names = [name for name in ("daily_loss", "weekly_loss", "drawdown") if getattr(self, name)]
+        names += [one.name for one in self.circuit_breakers]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"two circuit breakers are called '{twice}': each needs a name of its own")
+        return self
 
 
 class AuditSettings(Section):
@@ -303,3 +363,9 @@ class Config(Section):
     safety: SafetySettings = Field(SafetySettings(), description="Limits of runs and orders.")
     audit: AuditSettings = Field(AuditSettings(), description="The record of everything that happened.")
     alerts: AlertSettings = Field(AlertSettings(), description="Alerts: channels, routes, conditions.")
+
+    @model_validator(mode="after")
+    def _two_tokens(self) -> Config:
+        if self.safety.four_eyes and not any(token.role == "trade" for token in self.daemon.rpc.tokens):
+            raise ValueError("safety.four_eyes needs a second token of the role trade: add one to daemon.rpc.tokens")
+        return self

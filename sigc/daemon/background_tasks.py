@@ -25,7 +25,7 @@ from functools import partial
 from pathlib import Path
 
 from sigc import __version__, metrics
-from sigc.daemon import health
+from sigc.daemon import breaker_view, health
 from sigc.daemon.activity import ActivitySample
 from sigc.daemon.alerting import certificate
 from sigc.daemon.alerting.alerting import Alerting
@@ -237,6 +237,7 @@ class BackgroundTasks:
             "clock": self._clock_watch.check,
             "calendar": lambda: health.calendars(daemon.calendars.values(), now),
         }
+        checks["breakers"] = partial(breaker_view.watch, daemon.books.ledger, config.safety, daemon.metrics)
         if self._certificates is not None:
             checks["certificate"] = partial(self._certificates.check, now)
         checks |= {name: partial(str, text) for name, text in daemon.in_force.runner.checks().items()}

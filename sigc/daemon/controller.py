@@ -32,6 +32,7 @@ from sigc.daemon.book_history import BookHistory
 from sigc.daemon.cache_summary import CacheLook
 from sigc.daemon.configured.configured import Configured
 from sigc.daemon.configured.due_sessions import session_at
+from sigc.daemon.decisions import ScheduleDecisions, decisions_of
 from sigc.daemon.health import Health
 from sigc.daemon.ledger_threads import LedgerThreads
 from sigc.daemon.lifecycle.phase import RUNNING, Ending, LastRun, Phase
@@ -39,7 +40,7 @@ from sigc.daemon.lifecycle.start import AccessSettings, Start
 from sigc.daemon.ordering import check_order, order_of, refusal, status_text
 from sigc.daemon.runner import CheckedStrategy, Cluster, DaemonParts, Runner, RunOrder, Services
 from sigc.daemon.runs import LiveRun, Runs, left_order
-from sigc.daemon.timetable import Duties, ScheduleDecisions, Timetable
+from sigc.daemon.timetable import Duties, Timetable
 from sigc.errors import SigcError
 from sigc.host.cgroup import ControlGroup
 from sigc.host.systemd import Notifier
@@ -403,10 +404,7 @@ class Controller:
 
     async def read_decisions(self) -> None:
         """Read from the ledger which strategies are paused or halted and which jobs are disabled."""
-        held = await self.books.read(lambda c: control.every(c, control.PAUSED))
-        off = await self.books.read(lambda c: control.every(c, _SWITCHED_OFF))
-        halted = await self.books.read(lambda c: control.every(c, control.HALTED))
-        self.decided = ScheduleDecisions(*(frozenset(one.scope for one in found) for found in (held, off, halted)))
+        self.decided = await self.books.read(lambda c: decisions_of(c, _SWITCHED_OFF))
 
     def stop(self, ending: Ending) -> None:
         """Begin to end. Asked again, the shorter time counts, and a plain stop cancels a restart."""

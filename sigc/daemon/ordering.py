@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 from sigc.calendar.sessions import Calendar
 from sigc.daemon.configured.configured import Configured
+from sigc.daemon.decisions import ScheduleDecisions
 from sigc.daemon.runner import RunOrder
-from sigc.daemon.timetable import ScheduleDecisions
 from sigc.errors import Diagnostic, SigcError
 from sigc.schedule.job import Fire, Job, JobKind, fires
 from sigc.store.ledger.records import Outcome, RunKind

@@ -53,6 +53,7 @@ def status_of(daemon: Controller, details: Details | None = None) -> StatusReply
         page=page_of(daemon),
         strategies=tuple(strategy_of(daemon, entry.name, entry.enabled) for entry in daemon.configured.strategies),
         detailed=details,
+        breakers=tuple(sorted(daemon.decided.tripped)),
         alerts={str(u): int(n) for u in Urgency if (n := daemon.metrics.value(m.ALERTS_OPEN, severity=str(u)))},
     )
 

@@ -24,6 +24,7 @@ from functools import partial
 from sigc import metrics as m
 from sigc.calendar.sessions import Calendar
 from sigc.clock import Clock
+from sigc.daemon.decisions import ScheduleDecisions
 from sigc.daemon.ledger_threads import LedgerThreads
 from sigc.daemon.missed_reasons import detail_of
 from sigc.errors import SigcError
@@ -78,23 +79,6 @@ class Duties:
     alert: Callable[[Job, DidNotRun], None]
     session: Callable[[datetime], str] = lambda _: ""
     is_going: Callable[[str], bool] = lambda _: False
-
-
-@dataclass(frozen=True, slots=True)
-class ScheduleDecisions:
-    """Decisions of people. held: paused strategies, off: disabled jobs, halted: halted strategies; '' means all."""
-
-    held: frozenset[str] = frozenset()
-    off: frozenset[str] = frozenset()
-    halted: frozenset[str] = frozenset()
-
-    def halts(self, strategy: str) -> bool:
-        """Return True if no order of that strategy may be sent."""
-        return "" in self.halted or strategy in self.halted
-
-    def holds(self, strategy: str) -> bool:
-        """Return True if runs of that strategy are paused."""
-        return "" in self.held or strategy in self.held
 
 
 class Timetable:

@@ -16,7 +16,7 @@ from typing import Any
 
 from sigc.store.files import run_folder
 from sigc.store.history import recent
-from sigc.store.ledger import books, control, jobs, meta, orders, runs
+from sigc.store.ledger import books, breakers, control, jobs, meta, orders, runs
 from sigc.store.ledger.jobs import Missed, OrderedRun
 from sigc.store.ledger.records import Fill, Intent, Run, RunKind, RunStage
 from sigc.why.session_plan import SessionPlan
@@ -136,7 +136,10 @@ def gather(connection: sqlite3.Connection, work_dir: Path, plan: SessionPlan) ->
     asked = _asked(connection, plan)
     told = [_run(connection, work_dir, run) for run in found]
     ordered = {run.id: order for run in found if (order := jobs.find(connection, run.id)) is not None}
-    holds = (control.holds(connection, name, plan.strategy) for name in (control.HALTED, control.PAUSED))
+    holds = (
+        breakers.halt_of(connection, plan.strategy),
+        control.holds(connection, control.PAUSED, plan.strategy),
+    )
     return SessionFacts(
         plan,
         bool(found) or bool(runs.last_session_of(connection, plan.strategy, with_dry=True)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -241,6 +242,26 @@ def test_halts() -> None:
     assert judge("halted", "control.set", said | {"value": "unresolved"}) == []
 
 
+@pytest.mark.parametrize("action", ["halt_trading", "flatten", "reduce_exposure", "pause_30min", "alert_only"])
+def test_breakers(action: str) -> None:
+    value = json.dumps({"action": action, "value": 0.03})
+    said = {"name": "breaker", "scope": "big one/main", "value": value, "reason": "the book lost 3 %"}
+    (found,) = judge("breaker_tripped", "control.set", said, who="sigc")
+    assert isinstance(found, Raise)
+    assert (found.key, found.title) == ("big one/main", "one: the breaker big has tripped")
+    assert found.text.startswith("the book lost 3 %. ")
+    assert found.text.endswith(".\nLook further: sigc safety status")
+    assert found.urgency is (Urgency.WARNING if action == "alert_only" else None)
+    (of_all,) = judge("breaker_tripped", "control.set", said | {"scope": "big"})
+    assert titles([of_all]) == ["all books: the breaker big has tripped"]
+    over = said | {"reason": "seen"}
+    assert judge("breaker_tripped", "control.dropped", over, who="ann") == [
+        Resolve("big one/main", "reset by ann: seen")
+    ]
+    assert judge("breaker_tripped", "control.set", said | {"name": "breaker_reset"}) == []
+    assert judge("halted", "control.set", said) == []
+
+
 def test_a_job_that_did_not_run() -> None:
     said = {"job": "daily", "planned": "09:00", "reason": "deadline"}
     (found,) = judge("did_not_run", "job.did_not_run", said | {"trades": True, "session": "2024-01-03"})
@@ -347,6 +368,6 @@ def test_urgencies_and_whether_a_rule_tells_once() -> None:
         "daily_summary": "info",
         "condition": "warning",
     }
-    of_conditions = {"order_unresolved", "halted", "book_not_kept", "books_differ", "ledger_damaged"}
+    of_conditions = {"order_unresolved", "halted", "breaker_tripped", "book_not_kept", "books_differ", "ledger_damaged"}
     of_conditions |= {"book_without_owner", "health_degraded", "runs_out", "cluster_lost", "condition"}
     assert {name for name, rule in RULES.items() if not rule.is_once} == of_conditions

@@ -18,7 +18,7 @@ from sigc_pipelines.checks.weights import judge_weights
 
 FOLDER = Path(declare.__file__).parent
 MODULES = sorted(p.stem for p in FOLDER.glob("*.py") if "@check(" in p.read_text())
-FORCE = {"data": "CHECKS", "orders": "CHECKS", "size": "SIZES", "weights": "CHECKS"}
+FORCE = {"account": "CHECKS", "data": "CHECKS", "orders": "CHECKS", "size": "SIZES", "weights": "CHECKS"}
 
 
 def decorated(module: str) -> list[str]:

@@ -19,8 +19,9 @@ from sigc import metrics as m
 from sigc.calendar.calendar import open_calendar
 from sigc.calendar.sessions import Calendar, Session
 from sigc.clock import HandClock
+from sigc.daemon.decisions import ScheduleDecisions
 from sigc.daemon.ledger_threads import LedgerThreads
-from sigc.daemon.timetable import Duties, ScheduleDecisions, Timetable
+from sigc.daemon.timetable import Duties, Timetable
 from sigc.errors import SigcError
 from sigc.metrics import DaemonMetrics
 from sigc.schedule.job import Condition, Fire, Job, JobKind, Misfire, Overlap

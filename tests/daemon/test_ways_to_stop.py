@@ -33,7 +33,7 @@ from sigc.config.settings import PaperSettings
 from sigc.errors import SigcError
 from sigc.host.kill_file import FILE as KILL_FILE
 from sigc.rpc.messages.requests import RunStatus
-from sigc.store.ledger import control, orders, runs
+from sigc.store.ledger import breakers, control, orders, runs
 from sigc.store.ledger.connection import FILE, connect_reader
 from sigc.store.ledger.records import Intent, IntentState
 from sigc_cli.daemon_call import RunTarget
@@ -348,7 +348,7 @@ def test_each_command_of_the_runbook_s_first_page_does_what_it_says(site: Site) 
 
     def stops() -> set[tuple[str, str]]:
         with contextlib.closing(connect_reader(site.folder / "work" / FILE)) as connection:
-            return {(one.name, one.scope) for one in control.stops(connection)}
+            return {(one.name, one.scope) for one in breakers.stops(connection)}
 
     with running(site, clock) as daemon:
         made = Stand(site, daemon, clock)

@@ -10,6 +10,7 @@ from typing import Any
 
 from sigc.errors import Diagnostic
 from sigc.rpc.messages.alerts import AlertLine, AlertsReply, AlertStatusReply, ChannelLine
+from sigc.rpc.messages.breakers import BreakersReply, BreakerStatus
 from sigc.rpc.messages.history import (
     Artifact,
     DetailReply,
@@ -256,13 +257,20 @@ def test_orders_and_safety_of_a_daemon_that_is_held_up() -> None:
         JobStatus("evening", "compute", "close+5m", "UTC", "value", True, True, "waiting", MORNING, None, "failed"),
         JobStatus("never", "script", "0 0 29 2 *", "UTC", "", False, False, "running"),
     )
-    told = parts("orders", "", {orders.SAFETY: SafetyReply(decisions), orders.JOBS: JobsReply(jobs, "UTC")})
+    big = BreakerStatus("big", "loss", "value", "main", "halt_trading", 0.02, 1, "tripped", 0.03, since=NOON)
+    odd = BreakerStatus("odd", "loss", "value", "main", "alert_only", 0.02, 1, "can't be evaluated", why="NaN")
+    asked: dict[Ask[Any], Any] = {orders.SAFETY: SafetyReply(decisions), orders.JOBS: JobsReply(jobs, "UTC")}
+    for breakers, tile in (((), ("0", "none is set")), ((odd,), ("not evaluated", "odd: NaN"))):
+        told = parts("orders", "", {**asked, orders.BREAKERS: BreakersReply(breakers)})
+        assert told["trading"][0].tiles["Circuit breakers"] == tile
+    told = parts("orders", "", {**asked, orders.BREAKERS: BreakersReply((odd, big))})
     assert told["trading"][0].tiles == {
         "Trading": ("partly halted", "value"),
         "Broker": ("paper", "a simulation"),
         "Schedule": ("2 paused", "carry, trend"),
         "Under way": ("2 runs",),
         "Decisions that hold": ("3",),
+        "Circuit breakers": ("tripped", "big"),
     }
     assert [row[:2] for row in told["control"][0].tables["Controls"][1:]] == [
         ("everything", "active"),

@@ -185,9 +185,11 @@ def _verbs() -> Iterator[Name]:
 
 
 def _checks() -> Iterator[Name]:
-    from sigc_pipelines.checks import data, orders, weights
+    from sigc_pipelines.checks import account, data, orders, weights
 
-    return _of(check.measure for check in (*data.CHECKS, *weights.CHECKS, *orders.SOUND, *orders.CHECKS))
+    return _of(
+        check.measure for check in (*data.CHECKS, *weights.CHECKS, *orders.SOUND, *orders.CHECKS, *account.CHECKS)
+    )
 
 
 def _metrics() -> Iterator[Name]:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from random import Random
 from typing import TypeVar
@@ -21,10 +22,12 @@ from sigc.rpc.schema import to_json
 from sigc.store.history import history, holding, recent
 from sigc.store.history.history import FillsWanted, OrdersWanted, RunsWanted
 from sigc.store.history.recent import RecordsWanted
-from sigc.store.ledger import books, price_marks, schema
+from sigc.store.ledger import adjustments, books, price_marks, schema
+from sigc.store.ledger.adjustments import Adjustment, GapCause
 from sigc.store.ledger.connection import connect_writer
 from sigc.store.ledger.records import BookKey
 from tests.store.ledgers import LARGE, STATES, Size, fill
+from tests.trading.script import D1, D2, D3, D4, free, written
 
 R = TypeVar("R")
 BOOK = BookKey("s0", "main")
@@ -361,3 +364,24 @@ def test_any_history_gives_any_page(seed: int) -> None:
             page, before = turn(connection, before)
             seen += page
         assert sorted(seen) == sorted(str(row[0]) for row in connection.execute(everything))
+
+
+def test_a_transfer_that_was_adopted_is_no_return(tmp_path: Path) -> None:
+    """Half a million by wire into a book of a million whose prices stand still: its curve stays where it was."""
+    floor = written(tmp_path, {"A": 0.1}, name="scripted", config=free())
+    key = BookKey("scripted", "main")
+    for day in (D1, D2):
+        floor.day(day, day)
+    with floor.open(D2) as trading, trading.ledger.transaction("adopt") as tx:
+        at = trading.clock.now()
+        wire = Adjustment(key, "", Decimal(0), Decimal(500_000), GapCause.TRANSFER, None, D3, at, "ann", "by wire")
+        adjustments.adjust(tx, [wire])
+        trading.broker.deposit("wire", Decimal(500_000))  # type: ignore[attr-defined]
+    floor.day(D3, D3)
+    floor.day(D4, D4)
+    with floor.open(D4) as trading, trading.ledger.reading() as connection:
+        book = books.book(connection, key)
+        assert book is not None
+        found = history.track(connection, book)
+    assert [round(day.nav) for day in found.days][-1] == 1_500_000
+    assert {(day.daily, day.drawdown) for day in found.days} == {(0.0, 0.0)}

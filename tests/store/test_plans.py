@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from sigc.actions import Action, ActionKind
+from sigc.config.breaker_settings import BreakerSettings
 from sigc.config.settings import AuditSettings
 from sigc.daemon.missed_reasons import detail_of
 from sigc.errors import SigcError
@@ -36,7 +37,7 @@ from sigc.store.history.query import AuditEntry, AuditQuery, query
 from sigc.store.history.recent import RecordsWanted
 from sigc.store.history.report import report
 from sigc.store.ledger import action_booking as booking
-from sigc.store.ledger import action_rows, adjustments, books, control, jobs, meta, orders, proof, runs
+from sigc.store.ledger import action_rows, adjustments, books, breakers, control, jobs, meta, orders, proof, runs
 from sigc.store.ledger.adjustments import Adjustment, GapCause
 from sigc.store.ledger.book_rename import rename_strategy
 from sigc.store.ledger.connection import connect_reader, connect_writer
@@ -271,6 +272,8 @@ def adopted(desk: Scene) -> None:
         booking.book_split(tx, "A", Fraction(2), (D5, at, D5), Decimal(1))
         assert action_rows.by_hand(tx.connection, D4, D5)
     with trading.ledger.transaction("control") as tx:
+        rule = BreakerSettings(name="big", type="loss", threshold=0.02)
+        breakers.reset(tx, breakers.trip(tx, rule, BOOK, 0.03, D5, "lost"), D5, "ann", "seen")
         for old, new in ((BOOK.strategy, "another"), ("another", BOOK.strategy)):
             rename_strategy(tx, old, new, "ann", "")
     assert gathered(trading.ledger, trading.broker, [BrokerDifference("A", Decimal(1), Decimal(2))]).trades
@@ -287,6 +290,9 @@ def verbs(ledger: Ledger) -> None:
         control.every(tx.connection, control.PAUSED)
         control.drop(tx, control.PAUSED, "scripted", "ann")
         orders.rescheduled(tx, orders.recent(tx.connection, 1)[0], AT)
+        assert orders.newest(tx.connection)
+        orders.sent_since(tx.connection, AT, 5)
+        orders.in_flight_of(tx.connection, "A")
         jobs.left_open(tx.connection)
         jobs.end(tx, order, Outcome.DONE, "", D1, D1, False)
     alerting(ledger)

@@ -162,6 +162,7 @@ def ended_here(
     from sigc_pipelines.assembly.trading import entry_of, request, trading, user, with_capital
     from sigc_pipelines.backtest.backtest import pick_of
     from sigc_pipelines.live.run import carry_out
+    from sigc_pipelines.stopping.breaker_closing import close_by_breakers
     from sigc_pipelines.target_feeds import FreshFeed
     from sigc_pipelines.text import results_text as show
 
@@ -182,6 +183,9 @@ def ended_here(
         for verdict in earlier:
             click.echo(f"{verdict.run}: {verdict.outcome}, {verdict.message}", err=True)
         try:
-            return carry_out(desk, asked, FreshFeed(compiled.strategy, space, settings.execution.capital))
+            ended = carry_out(desk, asked, FreshFeed(compiled.strategy, space, settings.execution.capital))
+            if not wish.is_dry:
+                close_by_breakers(desk)
+            return ended
         finally:
             bar.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sigc_pipelines.checks import data, orders, weights
+from sigc_pipelines.checks import account, data, orders, weights
 from sigc_pipelines.checks.declare import Check
 
 # Findings that no check measures; a test holds this table to every finding that the program makes.
@@ -25,7 +25,9 @@ _OTHERS = {
     "undefined": "weights: on the row that is traded no weight is defined, so nothing is decided and the book is kept",
     "use_cache": "data: the target is that of the last run (a policy of safety.* is use_cache)",
     "halted": "orders: everything, or the strategy, is halted; `sigc safety resume` ends it",
-    "reduce_only": "orders: an order that closes a position under a halt could take it beyond zero, so it was not sent",
+    "reduce_only": "orders: an order that closes a position under a halt could take it beyond zero, or a breaker lets "
+    "only orders that reduce pass (`sigc safety status`), so it was not sent",
+    "breaker": "a circuit breaker is tripped, or can't be evaluated; `sigc safety status` shows each with its value",
     "off": "a limit that nothing loaded can be judged by, so it is off",
     "restated": "data: old prices were restated by a constant ratio; a person accepts it by `sigc data accept`",
 }
@@ -43,7 +45,7 @@ def checks_text() -> dict[str, str]:
     for what, checks in (
         ("data", data.CHECKS),
         ("weights", weights.CHECKS),
-        ("orders", (*orders.SOUND, *orders.CHECKS)),
+        ("orders", (*orders.SOUND, *orders.CHECKS, *account.CHECKS)),
     ):
         for check in checks:
             found.setdefault(check.name, []).append(_text(check, what))

@@ -23,6 +23,8 @@ def status_block(found: StatusReply) -> str:
     if found.alerts:
         counts = ", ".join(f"{number} {severity}" for severity, number in found.alerts.items())
         lines.append(f"Alerts: {sum(found.alerts.values())} open ({counts}); sigc alerts list")
+    if found.breakers:
+        lines.append(f"Circuit breakers: {', '.join(found.breakers)} tripped; sigc safety status")
     if found.reason and found.status == "starting":
         lines.append(f"Reason: {found.reason}")
     lines += [

@@ -15,7 +15,7 @@ from sigc.rpc.messages.history import NavRequest, PositionsReply, SignalDay
 from sigc.store.history import history, holding
 from sigc.store.history.history import TradesWanted
 from sigc.store.history.track import SESSIONS_A_YEAR
-from sigc.store.ledger import books, control, runs
+from sigc.store.ledger import books, breakers, control, runs
 from sigc.store.ledger.records import BookKey, Outcome, Run
 from sigc_dashboard.reports.live_report import LiveView
 from sigc_dashboard.reports.view import Rows
@@ -103,7 +103,7 @@ def _line(run: history.PastRun, day: SignalDay) -> tuple[str, ...]:
 
 def _findings(connection: sqlite3.Connection, strategy: str, last: Run | None) -> Rows:
     """Return the stops of the strategy, and the end of its last run unless that was good."""
-    held = [control.holds(connection, name, strategy) for name in (control.HALTED, control.PAUSED)]
+    held = [breakers.halt_of(connection, strategy), control.holds(connection, control.PAUSED, strategy)]
     found = [
         (
             one.name,

@@ -13,6 +13,7 @@ def masthead(look: Look) -> Html:
     pieces = [tag("span", "sigc", class_="brand"), tag("b", look.where.daemon, class_="name")]
     if status is not None:
         pieces += [badge(state_of(look)), mode(status.broker)]
+        pieces += [badge("breaker tripped", "bad", ", ".join(status.breakers))] if status.breakers else []
     pieces.append(tag("span", class_="age", id="age"))
     return join(pieces, " ")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from sigc.rpc.messages.breakers import BreakersReply
 from sigc.rpc.messages.page import SafetyReply, StopDecision
 from sigc.rpc.messages.requests import JobsReply, JobStatus, RunStatus, StrategyStatus
 from sigc.rpc.verb import Role
@@ -17,6 +18,7 @@ from sigc_dashboard.view_api import Look, Part, Plot, Where
 from sigc_dashboard.words import count, moment
 
 _MOST_BOOKS = 20
+BREAKERS = Ask("safety/breakers", BreakersReply, every_s=15.0)
 SAFETY = Ask("safety/status", SafetyReply, every_s=1.0)
 JOBS = Ask("schedule/list", JobsReply, every_s=3.0)
 
@@ -30,7 +32,7 @@ class OrdersView:
     def asks(self, where: Where) -> Sequence[Ask[Any]]:
         """Ask for pauses, runs and jobs."""
         del where
-        return (DETAILS, SAFETY, JOBS, OPEN, FILLS)
+        return (DETAILS, SAFETY, BREAKERS, JOBS, OPEN, FILLS)
 
     def follow(self, look: Look) -> Sequence[Ask[Any]]:
         """Ask for the book of each strategy."""
@@ -79,8 +81,22 @@ def _trading(look: Look) -> Html:
             tile("Schedule", held, more=which, tone="warn" if status.is_paused or paused else ""),
             tile("Under way", count(runs, "run")),
             tile("Decisions that hold", len(safety.decisions) if safety is not None else 0),
+            _breakers(look),
         ]
     )  # fmt: skip
+
+
+def _breakers(look: Look) -> Html:
+    found = look.get(BREAKERS)
+    known = () if found is None else found.breakers
+    tripped = sorted({one.name for one in known if one.since is not None})
+    odd = [one for one in known if one.since is None and one.state == "can't be evaluated"]
+    if tripped:
+        return tile("Circuit breakers", "tripped", more=", ".join(tripped), tone="bad")
+    if odd:
+        return tile("Circuit breakers", "not evaluated", more=f"{odd[0].name}: {odd[0].why}", tone="warn")
+    more = "none is tripped" if known else "none is set"
+    return tile("Circuit breakers", len({one.name for one in known}), more=more)
 
 
 def _controls(look: Look) -> Html:

@@ -26,7 +26,7 @@ from sigc.config.settings import AuditSettings, Config
 from sigc.errors import Diagnostic, Severity, SigcError
 from sigc.panel import Floats, Panel
 from sigc.plan.strategy import Backtest, Portfolio
-from sigc.store.ledger import action_rows, books, orders, runs
+from sigc.store.ledger import action_rows, books, breakers, orders, runs
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import BookKey, Outcome, RunKind
 from sigc_pipelines.backtest.backtest import Accounts, BacktestRun
@@ -40,9 +40,11 @@ from sigc_pipelines.live.run import carry_out
 from sigc_pipelines.live.session import instant_of
 from sigc_pipelines.live.sizing import lot_of
 from sigc_pipelines.live.trading import Ended, Request, Trading
+from sigc_pipelines.live.tripping import judge_breakers
 from sigc_pipelines.live.valuing import follow
 from sigc_pipelines.portfolio.rebalance import Due, due_rows, row_days
 from sigc_pipelines.prices.closes import closes
+from sigc_pipelines.stopping.breaker_closing import close_by_breakers
 from sigc_pipelines.target_feeds import ReplayFeed
 from sigc_pipelines.targets import Targets, look
 
@@ -168,7 +170,7 @@ def _trade(
             due[looked : row + 1].any()
         )  # the next session makes up for a due row that is no session
         looked = row + 1
-        if is_due or _is_ready(trading, feed, key, row):
+        if (is_due or _is_ready(trading, feed, key, row)) and not _is_stopped(trading, key):
             id = f"{key.strategy}-{day}"
             request = Request(id, key.strategy, key.portfolio, RunKind.TRADE, "replay", is_scheduled=True)
             ended.append(carry_out(trading, request, feed))
@@ -181,8 +183,16 @@ def _trade(
                 *(trading.ledger, trading.broker, trading.calendar, key, as_of, feed.prices.since),
                 lambda: settle(trading.ledger, trading.broker),
                 feed.outlook.loaded.actions,
+                lambda tx, sessions: judge_breakers(tx, trading.config.safety, key, sessions),
             )
+        close_by_breakers(trading)
     return tuple(ended)
+
+
+def _is_stopped(trading: Trading, key: BookKey) -> bool:
+    """Return True once a circuit breaker has tripped: nobody resets it here."""
+    with trading.ledger.reading() as connection:
+        return breakers.halt_of(connection, key.strategy) is not None
 
 
 def _is_ready(trading: Trading, feed: ReplayFeed, key: BookKey, row: int) -> bool:

@@ -38,7 +38,7 @@ class Breach:
 
 @dataclass(frozen=True, slots=True)
 class Check(Generic[Seen]):
-    """A check. setting: the field of `SafetySettings` that is its limit, '' without one.
+    """A check. setting: the field of `SafetySettings` that is its limit (dotted in a section), '' without one.
 
     group: name of the checks of a module that are weighed together.
     """
@@ -52,7 +52,10 @@ class Check(Generic[Seen]):
     @property
     def default(self) -> Any:
         """The limit's default."""
-        return SafetySettings.model_fields[self.setting].default if self.setting else None
+        found: Any = SafetySettings()
+        for name in self.setting.split(".") if self.setting else ():
+            found = getattr(found, name)
+        return found if self.setting else None
 
 
 _declared: dict[str, list[Check[Any]]] = {}  # by module, in the order of declaration

@@ -38,16 +38,17 @@ def judge(
         broken = findings(SOUND, order, limits, Severity.DENIAL, assets)
         if broken:
             return broken  # with an invalid quantity or price nothing else can be measured
-        return findings(CHECKS, _case(order, at, now, cut_off), limits, Severity.DENIAL, assets)
+        return findings(CHECKS, case_of(order, at, now, cut_off), limits, Severity.DENIAL, assets)
 
 
 def only_reduces(order: Intent, at: Exposure) -> bool:
     """Return True if an order can only take its position nearer to zero, whatever else is filled."""
     with localcontext(EXACT):
-        return _case(order, at).is_way_out
+        return case_of(order, at).is_way_out
 
 
-def _case(order: Intent, at: Exposure, now: datetime = _NEVER, cut_off: datetime | None = None) -> Case:
+def case_of(order: Intent, at: Exposure, now: datetime = _NEVER, cut_off: datetime | None = None) -> Case:
+    """Return an order with the values that its checks share."""
     # A planned order is counted in the exposure already: measure without it, then with all it may still fill.
     counted = at.in_flight(order.client_order_id)
     without = at.line(order.asset).open(order.side, -counted)

@@ -41,7 +41,7 @@ def completion(trading: Trading, run: Run, watch: RunWatch | None = None) -> Com
     watch, times = watch or RunWatch(), SliceTimes(trading.desk, run)
     with trading.ledger.reading() as connection:
         is_closing = closes_positions(connection, run.id)
-    judge, ends = judge_of(trading.ledger, run, trading.clock), _ends(trading, run, times.window)
+    judge, ends = judge_of(trading.ledger, run, trading.clock, trading.broker), _ends(trading, run, times.window)
     execution = Execution(trading.desk, run, judge, ends, watch.stop, times, watch.waiting, passes_halt=is_closing)
     return Completion(trading, run, execution)
 

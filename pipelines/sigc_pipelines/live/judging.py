@@ -7,37 +7,45 @@ updated by this run's own orders; after any other change of the ledger (a sweep,
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 
 from sigc.clock import Clock
 from sigc.config.settings import SafetySettings
 from sigc.errors import Severity
-from sigc.store.ledger import action_rows, books, control, orders, price_marks, runs
+from sigc.store.ledger import books, breakers, orders, price_marks, runs
 from sigc.store.ledger.halting import reason_of
 from sigc.store.ledger.ledger import Ledger, Transaction
-from sigc.store.ledger.records import ZERO, BookKey, Fill, Finding, Intent, Run
+from sigc.store.ledger.records import ZERO, BookKey, Finding, Intent, Run
+from sigc_pipelines.brokers.protocol import Broker
+from sigc_pipelines.checks.account import is_later
 from sigc_pipelines.checks.exposure import Bound, Exposure
 from sigc_pipelines.checks.orders import judge, only_reduces
-from sigc_pipelines.live.valuing import BookValue, standing
-from sigc_pipelines.prices.units import owed_at, restated_positions
+from sigc_pipelines.live.account_judge import AccountJudge
+from sigc_pipelines.live.session_units import in_session
+from sigc_pipelines.live.valuing import standing
 
 CLOSES = "closes"  # in the record of a decision: its orders close positions, and pass a halt
 BY_BOUNDS = ("max_order_pct", "max_adv_pct")  # limits that need a `Bound` of the order's asset
 
 
-def judge_of(ledger: Ledger, run: Run, clock: Clock) -> Callable[[Transaction, Intent], tuple[Finding, ...]]:
-    """Return the judge of a run's orders, which uses the limits and prices of the run's decision."""
+def judge_of(
+    ledger: Ledger, run: Run, clock: Clock, broker: Broker | None = None
+) -> Callable[[Transaction, Intent], tuple[Finding, ...]]:
+    """Return the judge of a run's orders, which uses the limits and prices of the run's decision.
+
+    broker: asked for its buying power, once, where that is limited.
+    """
     with ledger.reading() as connection:
         limits = SafetySettings.model_validate(runs.limits_of(connection, run.id))
         bounds, off = bounds_of(connection, run.id)
         is_closing = closes_positions(connection, run.id)
     limits = limits.model_copy(update=dict.fromkeys(off, 0.0))  # 0 turns a limit off
     known: list[tuple[tuple[int, int], Exposure]] = []
+    account = AccountJudge(run, limits, clock, None if is_closing else broker)
 
     def judged(tx: Transaction, intent: Intent) -> tuple[Finding, ...]:
-        halt = None if is_closing else control.holds(tx.connection, control.HALTED, run.key.strategy)
+        halt = None if is_closing else breakers.halt_of(tx.connection, run.key.strategy)
         if halt is not None:
             why = reason_of(halt.scope, halt.who, halt.reason or halt.value)
             return (Finding("halted", Severity.DENIAL, why, (intent.asset,)),)
@@ -47,9 +55,16 @@ def judge_of(ledger: Ledger, run: Run, clock: Clock) -> Callable[[Transaction, I
             known[:] = [(changes, exposure(tx.connection, run, bounds))]
         at = known[0][1]
         found = judge(intent, at, limits, clock.now(), run.cut_off)
-        if is_closing and not found and not only_reduces(intent, at):
+        reduced = None if is_closing else breakers.reduces_only(tx.connection, run.key.strategy)
+        if (is_closing or reduced is not None) and not found and not only_reduces(intent, at):
             why = f"the order may take {intent.asset} beyond zero"
+            if reduced is not None:
+                why = f"only orders that reduce are sent: the breaker {reduced.name} has tripped: {reduced.text}"
             found = (Finding("reduce_only", Severity.DENIAL, why, (intent.asset,)),)
+        if not found:
+            found = account.findings(tx.connection, intent, at)
+            if is_later(found):
+                return found
         if found:  # denied: it frees its share of the limits for the orders behind it
             at.withdraw(intent.client_order_id)
         return found
@@ -62,7 +77,7 @@ def exposure(connection: sqlite3.Connection, run: Run, bounds: Mapping[str, Boun
     key = BookKey(run.key.strategy, run.key.portfolio)
     marks = price_marks.marks_of(connection, run.id)
     fills = books.fills_of_session(connection, run.key)
-    now = _in_session(connection, run, fills, standing(connection, key, _prices(marks)))
+    now = in_session(connection, run, fills, standing(connection, key, _prices(marks)))
     session = orders.of_session(connection, run.key)
     others = [i for i in orders.in_flight(connection, key) if i.key.session != run.key.session]
     parents: dict[str, Decimal] = {}
@@ -83,28 +98,6 @@ def exposure(connection: sqlite3.Connection, run: Run, bounds: Mapping[str, Boun
 
 def _prices(marks: Mapping[str, price_marks.Mark]) -> dict[str, Decimal]:
     return {asset: mark.price for asset, mark in marks.items() if mark.price is not None}
-
-
-def _in_session(connection: sqlite3.Connection, run: Run, fills: Sequence[Fill], now: BookValue) -> BookValue:
-    """Return a book in the units of the run's session, as its prices and orders are. Fills of that session are in these
-    units already.
-
-    The ledger books the actions of that session once it is over.
-    """
-    booked, step = action_rows.progress(connection)
-    acts = [d.action for d in action_rows.between(connection, max(booked, run.as_of), run.key.session)]
-    if not acts:
-        return now
-    done: dict[str, Decimal] = {}
-    for fill in fills:
-        done[fill.asset] = done.get(fill.asset, ZERO) + fill.side.sign * fill.quantity
-    # Fills of the session are in its units already: take them out, restate the rest, put them back.
-    before = {a: now.positions.get(a, ZERO) - done.get(a, ZERO) for a in {*now.positions, *done}}
-    after = restated_positions(before, acts, run.key.session, now.prices, step, now.adopted)
-    positions = {a: after.get(a, ZERO) + done.get(a, ZERO) for a in {*after, *done}}
-    money = now.book.cash + now.book.receivables + owed_at(before, acts, run.key.session, now.prices, step, now.adopted)
-    worth = money + sum((q * now.prices[a] for a, q in positions.items() if a in now.prices), ZERO)
-    return replace(now, worth=worth, positions={a: q for a, q in positions.items() if q})
 
 
 def closes_positions(connection: sqlite3.Connection, run: str) -> bool:

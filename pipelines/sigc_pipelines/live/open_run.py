@@ -15,6 +15,7 @@ from sigc.store.ledger.records import UNASSIGNED, BookKey, Run, RunKey, RunKind
 from sigc_pipelines.live.session import Moment
 from sigc_pipelines.live.sizing import decimal
 from sigc_pipelines.live.trading import Request, Trading
+from sigc_pipelines.live.tripping import judge_breakers, refusal
 
 
 def open_run(trading: Trading, request: Request, at: Moment) -> Run:
@@ -30,10 +31,17 @@ def _opened(trading: Trading, request: Request, at: Moment) -> Run:
     now = trading.clock.now()
     key = RunKey(request.strategy, request.portfolio, str(at.session.day), request.kind, request.slot)
     limits = trading.config.safety.model_dump(mode="json")
+    if request.kind is RunKind.TRADE:
+        # A transaction of its own: what trips stays tripped, though the run is refused by it.
+        with trading.ledger.transaction("control") as tx:
+            judge_breakers(tx, trading.config.safety, BookKey(request.strategy, request.portfolio))
     with trading.ledger.transaction("run-open") as tx:
         revision = 0
         if request.kind is RunKind.TRADE:
             _refuse_stopped(tx.connection, request, trading.ledger.directory)
+            tripped = refusal(tx.connection, trading, request.strategy)
+            if tripped is not None:
+                raise SigcError(tripped)
             _refuse_beside(tx.connection, request)
             revision = _revision(tx.connection, key, request)
             capital = decimal(trading.config.execution.capital)

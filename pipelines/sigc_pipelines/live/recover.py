@@ -29,8 +29,8 @@ from sigc.store.ledger.records import UNRESOLVED, IntentState, Outcome, Run, Run
 from sigc_pipelines.brokers.protocol import UnreachableError
 from sigc_pipelines.live.apply_fills import settle
 from sigc_pipelines.live.finish import completion
-from sigc_pipelines.live.send_orders import UNRESOLVED_HALT
 from sigc_pipelines.live.trading import RunWatch, Trading
+from sigc_pipelines.live.unresolved import UNRESOLVED_HALT
 from sigc_pipelines.records.artifacts import refresh, write_account
 
 _ENDED = "the process ended"

@@ -24,6 +24,7 @@ from sigc_pipelines.brokers.protocol import RejectedError, UnreachableError, sim
 from sigc_pipelines.live.publish import publish
 from sigc_pipelines.live.session import Moment, moment
 from sigc_pipelines.live.trading import TargetFeed, Trading
+from sigc_pipelines.live.tripping import judge_breakers
 from sigc_pipelines.live.valuing import ClosesSince, follow
 from sigc_pipelines.prices.closes import Closes
 from sigc_pipelines.reconcile.adopt import Adoption, refusal, silence
@@ -104,7 +105,10 @@ def followed(
         if accepted is None:
             _refuse_foreign(trading)
         fund(trading)
-        return follow(trading.ledger, trading.broker, trading.calendar, key, at.as_of, closes_since, agree, actions)
+        return follow(
+            *(trading.ledger, trading.broker, trading.calendar, key, at.as_of, closes_since, agree, actions),
+            on_valued=lambda tx, sessions: judge_breakers(tx, trading.config.safety, key, sessions),
+        )
     except UnreachableError as silent:
         raise SigcError(Diagnostic("E601", str(silent), hint="nothing was sent; run again")) from silent
     except RejectedError as no:

@@ -23,6 +23,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -43,14 +44,16 @@ from sigc_pipelines.brokers.protocol import (
     UnreachableError,
     simulation,
 )
+from sigc_pipelines.checks.account import is_later
 from sigc_pipelines.live.apply_fills import settle
 from sigc_pipelines.live.order_answers import look_up, record_answer, request_of
 from sigc_pipelines.live.slice_times import SliceTimes
+from sigc_pipelines.live.unresolved import halt_unresolved
 from sigc_pipelines.stopping.halts import halt_in_force
 
 _LONGEST_WAIT_S = 30.0  # cap of the lookup backoff and of retry_after_s
+_LATER = timedelta(seconds=2.0)  # until an order that waits for others of the account is judged again
 _LOOK_EVERY_S = 0.5  # between two looks at what is paused or halted, while it waits
-UNRESOLVED_HALT = "unresolved"  # value of the halt of an order without an outcome; `recover.py` lifts only this one
 # Returns what is wrong with an order about to be sent. Called inside the transaction that marks the order as sending.
 Judge = Callable[[Transaction, Intent], tuple[Finding, ...]]
 
@@ -136,7 +139,8 @@ class Execution:
             now = self._desk.clock.now()
             if now >= gives_up:
                 self._drop_what_may_not_go()
-                self._halt()
+                if left := [i for i in self._intents() if i.state in UNRESOLVED]:
+                    self._findings.append(halt_unresolved(self._desk.ledger, self._run, left))
                 break
             # Wake at the cut-off too: planned orders expire then, not when they would have been due.
             until = min(*wakes, gives_up, self._ends if now < self._ends else gives_up)
@@ -320,15 +324,22 @@ class Execution:
         """Judge an order and mark it as sending, in one transaction. Return True if it may be sent."""
         with self._desk.ledger.transaction("send") as tx:
             self._write_answers(tx)
-            found: tuple[Finding, ...] = ()
             # Read and judged in the transaction that marks: nothing comes between the verdict and the mark.
             is_held = self._pause_in(tx.connection) is not None
             may_go = not is_held and self._is_planned(tx, intent)
-            if may_go and (found := self._judge(tx, intent)):
+            found = self._judge(tx, intent) if may_go else ()
+            waits = is_later(found)  # for others of the account: nothing is wrong with it
+            if waits:
+                self._not_before[intent.client_order_id] = self._desk.clock.now() + _LATER
+            elif found:
                 orders.moved(tx, intent, IntentState.DENIED, "; ".join(f.message for f in found))
             elif may_go:
                 orders.sending(tx, intent, self._desk.clock.now())
         self._answers.clear()  # only after the commit
+        if waits:
+            with suppress(UnreachableError):
+                settle(self._desk.ledger, self._desk.broker)
+            return False
         self._findings += found
         return may_go and not found
 
@@ -385,21 +396,6 @@ class Execution:
         else:
             doubt.wait_s = min(_LONGEST_WAIT_S, 2 * doubt.wait_s)
             doubt.at = self._desk.clock.now() + timedelta(seconds=doubt.wait_s)
-
-    def _halt(self) -> None:
-        """Halt the strategy until its orders are resolved. A person's halt is kept."""
-        left = [i for i in self._intents() if i.state in UNRESOLVED]
-        if not left:
-            return
-        assets = tuple(sorted(i.asset for i in left))
-        why = f"{len(left)} order(s) without a known outcome at the cut-off"
-        strategy = self._run.key.strategy
-        with self._desk.ledger.transaction("control") as tx:
-            held = control.get(tx.connection, control.HALTED, strategy)
-            if held is None or held.value == UNRESOLVED_HALT:
-                control.put(tx, control.HALTED, strategy, UNRESOLVED_HALT, "sigc", why)
-            tx.audit(runs.event("alert", self._run, {"severity": "critical", "message": why, "assets": assets}))
-        self._findings.append(Finding("unresolved", Severity.ERROR, why, assets))
 
     def _await_fills(self) -> Iterator[datetime]:
         """Apply fills until no order works or the time is up. A simulation fills at its marks only: no wait."""

@@ -19,7 +19,7 @@ from sigc.actions import Action
 from sigc.calendar.sessions import Calendar, Session
 from sigc.store.ledger import action_rows, adjustments, books, price_marks
 from sigc.store.ledger.action_effects import DueAction
-from sigc.store.ledger.ledger import Ledger
+from sigc.store.ledger.ledger import Ledger, Transaction
 from sigc.store.ledger.records import ZERO, BookKey, Nav
 from sigc_pipelines.brokers.protocol import Broker, simulation
 from sigc_pipelines.live.apply_fills import settle
@@ -30,6 +30,7 @@ from sigc_pipelines.prices.closes import Closes
 _CENT = Decimal("0.01")  # NAVs are kept in cents, halves to even
 _DAY = timedelta(days=1)
 ClosesSince = Callable[[str], Closes]  # closing prices from an ISO date on
+OnValued = Callable[[Transaction, tuple[str, ...]], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +68,14 @@ def follow(
     closes_since: ClosesSince,
     take_in: Callable[[], object],
     actions: Sequence[Action] = (),
+    on_valued: OnValued = lambda _tx, _sessions: None,
 ) -> dict[str, Decimal]:
     """Trade the closed sessions at a simulated broker, book corporate actions, apply fills, record each session's NAV.
 
     take_in: brings the ledger in line with the broker, or raises: no NAV is recorded on unknown fills. actions: all
-    that the book's data list. Returns the newest price of each asset, in the units of the as-of session. A session
-    without data is left until it has some. Idempotent.
+    that the book's data list. on_valued: called in the transaction that writes NAVs, with their sessions. Returns the
+    newest price of each asset, in the units of the as-of session. A session without data is left until it has some.
+    Idempotent.
     """
     # The order of steps is fixed: before each close the broker applies that session's actions, then fills at the close;
     # the ledger books the actions after the fills they act on; NAVs come last, from a ledger that knows both.
@@ -107,6 +110,7 @@ def follow(
             for nav in navs:
                 books.put_nav(tx, nav)
             price_marks.put_prices(tx, key, priced)
+            on_valued(tx, tuple(nav.session for nav in navs))
     day = str(as_of.day)
     is_valued = bool(sessions) and str(sessions[-1].day) == day
     return newest.at(day, closes, () if is_valued else dues.get("", ()))

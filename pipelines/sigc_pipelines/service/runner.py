@@ -59,6 +59,7 @@ from sigc_pipelines.service.reports import DrawReport, write_reports
 from sigc_pipelines.service.runner_checks import broker_check, checked, data_check
 from sigc_pipelines.service.scripts import keep_output, run_script
 from sigc_pipelines.service.workspaces import Workspaces, alive
+from sigc_pipelines.stopping.breaker_closing import close_by_breakers
 from sigc_pipelines.stopping.kill_switch import kill
 from sigc_pipelines.target_feeds import FreshFeed
 
@@ -162,7 +163,11 @@ class DaemonRunner:
         verdicts = tuple(RunVerdict(verdict.run, verdict.outcome, verdict.message) for verdict in found)
         if not strategy:
             return BookUpkeep(verdicts)
-        left, problems = self._kept(trading, strategy, watch)
+        try:
+            left, problems = self._kept(trading, strategy, watch)
+        finally:  # whatever is wrong with the data of one book: a breaker may want positions closed
+            with self._resolving:
+                close_by_breakers(trading)
         return BookUpkeep(verdicts, (*self._doubts(strategy), *left), problems)
 
     def complete(self, run: str, why: str, watch: RunHandle) -> RunEnd:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sigc.actions import in_order
-from sigc.errors import Severity
+from sigc.errors import Severity, SigcError
 from sigc.store.ledger import action_rows, books
 from sigc.store.ledger.records import Finding
 from sigc_pipelines.compute import Loaded
+from sigc_pipelines.live import tripping
 from sigc_pipelines.live.roll_forward import followed
 from sigc_pipelines.live.sizing import decimal
 from sigc_pipelines.live.valuing import BookValue, newest_prices, standing
@@ -38,6 +39,11 @@ def load(context: RunContext, findings: list[Finding]) -> LoadedBook:
     if context.feed.is_kept and not context.is_dry:
         refuse_adjusted(data)
     value = _valued(context, data)
+    with context.ledger.reading() as connection:
+        findings += tripping.doubts(connection, context.trading, context.book)
+        tripped = None if context.is_dry else tripping.refusal(connection, context.trading, context.book.strategy)
+    if tripped is not None:  # by the NAV of a close that was valued just now
+        raise SigcError(tripped)
     if not context.is_dry:
         return LoadedBook(data, value)
     doubts = glance(context.ledger, context.trading.broker, context.run.key)

@@ -19,7 +19,7 @@ from decimal import ROUND_DOWN, Decimal
 
 import numpy as np
 
-from sigc.config.settings import SafetySettings
+from sigc.config.settings import AccountSettings, SafetySettings
 from sigc.store.ledger import action_rows, books, orders, price_marks, runs
 from sigc.store.ledger.price_marks import Mark
 from sigc.store.ledger.records import (
@@ -77,6 +77,7 @@ def closing_limits(limits: SafetySettings) -> SafetySettings:
     update: dict[str, object] = dict.fromkeys(free, most)
     update |= {"min_cash": -most, "min_cash_in_flight": -most, "max_sector_in_flight": 0.0, "max_order_pct": 0.0}
     update |= {"max_orders_per_run": 10**9, "max_orders_per_session": 10**9, "allow_short": False}
+    update |= {"account": AccountSettings()}
     return limits.model_copy(update=update)
 
 

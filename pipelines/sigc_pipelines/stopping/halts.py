@@ -7,7 +7,7 @@ between finds the halt that was set meanwhile.
 from __future__ import annotations
 
 from sigc.host import kill_file
-from sigc.store.ledger import control, halting
+from sigc.store.ledger import breakers, halting
 from sigc.store.ledger.ledger import Ledger
 
 
@@ -18,5 +18,5 @@ def halt_in_force(ledger: Ledger, strategy: str) -> str:
     if by_file is not None:
         return halting.reason_of(by_file.scope, by_file.who, by_file.reason)
     with ledger.reading() as connection:
-        held = control.holds(connection, control.HALTED, strategy)
+        held = breakers.halt_of(connection, strategy)
     return "" if held is None else halting.reason_of(held.scope, held.who, held.reason or held.value)

@@ -18,13 +18,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from sigc.config.secret import hidden
+from sigc.daemon import four_eyes
 from sigc.daemon.configured.calendars import open_calendars
 from sigc.daemon.configured.configured import Configured
 from sigc.daemon.controller import Controller, InForce
 from sigc.daemon.lifecycle.boot import limit_processors, make_in_force
 from sigc.daemon.lifecycle.start import MAIN, log_settings, read_config, read_tokens
 from sigc.daemon.ordering import refusal
-from sigc.errors import Diagnostic
+from sigc.errors import Diagnostic, SigcError
 from sigc.host.logs import open_log
 from sigc.rpc.access import AccessToken
 from sigc.rpc.messages.requests import Change, ReloadReply
@@ -61,20 +62,41 @@ async def plan(daemon: Controller) -> ReloadReply:
     return ReloadReply(told, False, _warnings(new))
 
 
-async def reload(daemon: Controller, who: str) -> ReloadReply:
-    """Put the configuration of the file in force. Raise every error of it; then nothing has changed."""
+class RaisedLimitsError(SigcError):
+    """A reload that raises limits, where a second token must confirm that; its text names them."""
+
+    def __init__(self, names: str) -> None:
+        hint = "type `sigc reload`: another token confirms it then"
+        super().__init__(Diagnostic("E901", f"it raises {names}, which two must want (safety.four_eyes)", hint=hint))
+        self.names = names
+
+    def __str__(self) -> str:
+        return self.names
+
+
+async def reload(daemon: Controller, who: str, *, confirmed: str = "") -> ReloadReply:
+    """Put the configuration of the file in force. Raise every error of it; then nothing has changed.
+
+    confirmed: the text of a RaisedLimitsError that a second token has confirmed. Raise it where that is needed.
+    """
     if not daemon.is_ready:
         raise refusal(f"the daemon is {daemon.phase}: {daemon.why}")
     async with daemon.reloading:
         daemon.notifier.reloading()
         try:
-            return await _reload(daemon, who)
+            return await _reload(daemon, who, confirmed=confirmed)
         finally:
             daemon.notifier.ready(f"{len(daemon.configured.strategies)} strategies")
 
 
-async def _reload(daemon: Controller, who: str) -> ReloadReply:
+async def _reload(daemon: Controller, who: str, *, confirmed: str) -> ReloadReply:
     found = await asyncio.to_thread(read_config, daemon.start.options, os.environ)
+    before = daemon.configured.loaded.config
+    if before.safety.four_eyes and (more := ", ".join(four_eyes.raised(before, found.loaded.config))):
+        # Of this very text: what is confirmed is what was asked for.
+        raised = f"{more} (configuration {found.digest[:8]})"
+        if raised != confirmed:
+            raise RaisedLimitsError(raised)
     daemon.doors.secrets.add_all(found.loaded.secrets)
     work_dir, now = daemon.start.places.work_dir, daemon.clock.now()
     calendars = await asyncio.to_thread(open_calendars, found, work_dir, now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
+from sigc.daemon import four_eyes
 from sigc.daemon.controller import Controller
 from sigc.daemon.ordering import refusal
 from sigc.daemon.runner import Adopting
@@ -61,6 +62,13 @@ async def book_adopt(call: VerbCall[Controller], request: AdoptRequest) -> Recon
     """Take what the broker holds into the ledger by adjusting entries; nothing is traded."""
     if not request.reason:
         raise refusal("adopting differences needs a reason", "give one by --reason '...'")
+    if call.daemon.configured.loaded.config.safety.four_eyes:
+        raise await four_eyes.ask(call, request, "adopting what the broker holds", request.reason)
+    return await adopt(call.daemon, request, who_of(call))
+
+
+async def adopt(daemon: Controller, request: AdoptRequest, who: str) -> ReconcileReply:
+    """Adopt by a person, or by two. Raise SigcError."""
     book = None
     if (request.strategy, request.portfolio) in (
         (UNASSIGNED.strategy, ""),
@@ -69,11 +77,11 @@ async def book_adopt(call: VerbCall[Controller], request: AdoptRequest) -> Recon
         book = UNASSIGNED
     elif request.strategy:
         look = partial(history.book_of, strategy=request.strategy, portfolio=request.portfolio)
-        found = await call.daemon.books.read(look)
+        found = await daemon.books.read(look)
         if found is None:
             raise refusal(f"there is no book of '{request.strategy}'", "`sigc positions` shows those there are")
         book = found.key
-    adopting = Adopting(who_of(call), request.reason, book)
-    done = await asyncio.to_thread(call.daemon.in_force.runner.reconcile, adopting)
-    call.daemon.changed.set()
+    adopting = Adopting(who, request.reason, book)
+    done = await asyncio.to_thread(daemon.in_force.runner.reconcile, adopting)
+    daemon.changed.set()
     return done

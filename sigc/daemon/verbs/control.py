@@ -6,10 +6,11 @@ import asyncio
 import os
 from functools import partial
 
+from sigc.daemon import four_eyes
 from sigc.daemon.configured.configured import instead_of
 from sigc.daemon.controller import Controller
 from sigc.daemon.lifecycle.phase import Ending
-from sigc.daemon.lifecycle.reload import plan, reload
+from sigc.daemon.lifecycle.reload import RaisedLimitsError, plan, reload
 from sigc.daemon.ordering import refusal
 from sigc.daemon.status import details_of, look, missed_of, status_of
 from sigc.host.identity import started
@@ -27,6 +28,8 @@ from sigc.rpc.messages.requests import (
 from sigc.rpc.verb import Nothing, Role, VerbCall, verb
 
 OLDEST_S = 3.0  # greatest age of the memory and processor figures in a status
+
+RAISES = "a reload that raises "
 
 
 @verb("status", "GET", Role.READ)
@@ -72,7 +75,12 @@ async def resume(call: VerbCall[Controller], request: HoldRequest) -> HoldReply:
 @verb("reload", "POST", Role.OPERATE, timeout_s=60.0)
 async def reload_(call: VerbCall[Controller], request: ReloadRequest) -> ReloadReply:
     """Read the configuration again: all of it is checked, then in force at once; on any error nothing changes."""
-    return await (plan(call.daemon) if request.is_plan else reload(call.daemon, who_of(call)))
+    if request.is_plan:
+        return await plan(call.daemon)
+    try:
+        return await reload(call.daemon, who_of(call))
+    except RaisedLimitsError as raised:
+        raise await four_eyes.ask(call, request, f"{RAISES}{raised}", "") from None
 
 
 @verb("stop", "POST", Role.OPERATE, is_urgent=True)

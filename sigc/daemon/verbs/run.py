@@ -107,6 +107,9 @@ async def _run(call: VerbCall[Controller], request: RunRequest, kind: str) -> Ru
     if kind == "trade" and not is_known and daemon.configured.loaded.config.broker.type != "paper":
         hint = "add it under strategies: of the configuration, or run it with --dry-run"
         raise refusal(f"{entry.file} is no configured strategy, so it may run dry or on paper only", hint)
+    if request.accepts_differences and call.daemon.configured.loaded.config.safety.four_eyes:
+        hint = "sigc reconcile --adopt --reason '...', which another token confirms; then run it"
+        raise refusal("two must want what the broker holds to be adopted (safety.four_eyes)", hint)
     if (request.is_forced or request.accepts_differences) and not request.reason:
         raise refusal("a run that is forced, or accepts differences, needs a reason", "give one by --reason '...'")
     ids = _ids(call)

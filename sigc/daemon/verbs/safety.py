@@ -11,6 +11,7 @@ import asyncio
 import logging
 from datetime import date
 
+from sigc.daemon import four_eyes
 from sigc.daemon.configured.configured import instead_of
 from sigc.daemon.controller import Controller
 from sigc.daemon.kill_file_halts import lift, stops_of
@@ -22,7 +23,7 @@ from sigc.rpc.messages.kill import KillReply
 from sigc.rpc.messages.page import AcceptReply, AcceptRequest, HaltReply, SafetyReply
 from sigc.rpc.messages.requests import HoldRequest
 from sigc.rpc.verb import Nothing, Role, VerbCall, verb
-from sigc.store.ledger import books, control, halting
+from sigc.store.ledger import books, breakers, control, halting
 
 log = logging.getLogger("sigc.daemon")
 
@@ -31,7 +32,7 @@ log = logging.getLogger("sigc.daemon")
 async def safety_status(call: VerbCall[Controller], request: Nothing) -> SafetyReply:  # noqa: ARG001
     """Return the halts and pauses in force, those of the kill file too: by whom, since when and why."""
     work_dir = call.daemon.start.places.work_dir
-    found = await call.daemon.books.read(control.stops)
+    found = await call.daemon.books.read(breakers.stops)
     return SafetyReply(stops_of(found, await asyncio.to_thread(kill_file.halts_of, work_dir)))
 
 
@@ -50,7 +51,11 @@ async def safety_cancel(call: VerbCall[Controller], request: HoldRequest) -> Kil
 @verb("safety/flatten", "POST", Role.TRADE, is_urgent=True, timeout_s=60.0)
 async def safety_flatten(call: VerbCall[Controller], request: HoldRequest) -> KillReply:
     """Halt one strategy or all, cancel the open orders at the broker, and close the positions."""
-    return await _killed(call, request, is_flatten=True)
+    if not call.daemon.configured.loaded.config.safety.four_eyes:
+        return await _killed(call, request, is_flatten=True)
+    await _killed(call, request, is_flatten=False)  # to stop and to cancel, one is enough
+    whose = f"of {request.strategy}" if request.strategy else "of all"
+    raise await four_eyes.ask(call, request, f"closing the positions {whose} (halted and cancelled)", request.reason)
 
 
 async def _killed(call: VerbCall[Controller], request: HoldRequest, *, is_flatten: bool) -> KillReply:

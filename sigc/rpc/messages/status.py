@@ -113,7 +113,7 @@ class StatusReply:
     """The status of a daemon: starting, running or stopping. zone: of the times shown. identity: of the process.
 
     life: of this start; a restart keeps the process and changes it. broker: where orders go, `paper` or a name.
-    page: the address of the status page, '' without one. alerts: open ones by severity.
+    page: the address of the status page, '' without one. alerts: open ones by severity. breakers: tripped ones.
     """
 
     name: str
@@ -136,3 +136,4 @@ class StatusReply:
     strategies: tuple[StrategyStatus, ...] = ()
     detailed: Details | None = None
     alerts: Mapping[str, int] = field(default_factory=dict)
+    breakers: tuple[str, ...] = ()

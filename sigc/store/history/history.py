@@ -18,9 +18,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from sigc.store.history import book_worth
 from sigc.store.history.conditions import conditions
 from sigc.store.history.track import Close, Day, days
-from sigc.store.ledger import books, orders
+from sigc.store.ledger import adjustments, books, orders
 from sigc.store.ledger.records import BookKey
 
 # Exactly the states of the indexes intents_in_flight and intents_ended_early.
@@ -143,7 +144,16 @@ def track(connection: sqlite3.Connection, book: books.Book) -> BookTrack:
     )
     closes = [Close(*row) for row in rows]
     totals = _totals(connection, "r.strategy = ? AND r.portfolio = ? AND r.traded = 1", key)
-    return BookTrack(book, days(float(book.capital), closes, {s: t.ordered for s, t in totals.items()}), totals)
+    ordered = {session: one.ordered for session, one in totals.items()}
+    return BookTrack(book, days(float(book.capital), closes, ordered, _flows(connection, book.key)), totals)
+
+
+def _flows(connection: sqlite3.Connection, key: BookKey) -> dict[str, float | None]:
+    """Return the money that came or left without being earned, by the session whose close has it."""
+    if not adjustments.of_book(connection, key):
+        return {}
+    worth = book_worth.of_book(connection, key).closes
+    return {close.session: None if close.flow is None else float(close.flow) for close in worth}
 
 
 def _totals(connection: sqlite3.Connection, where: str, values: Sequence[object]) -> dict[str, OrderTotals]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sigc.errors import Diagnostic, SigcError, did_you_mean
 from sigc.store.audit.chain import AuditEvent
-from sigc.store.ledger import books, price_marks, runs
+from sigc.store.ledger import books, breakers, price_marks, runs
 from sigc.store.ledger.ledger import Transaction
 from sigc.store.ledger.records import BookKey, RunKind
 
@@ -38,6 +38,7 @@ def rename_strategy(tx: Transaction, old: str, new: str, who: str, reason: str) 
     for table in _TABLES:
         tx.connection.execute(f"UPDATE {table} SET strategy = ? WHERE strategy = ?", (new, old))  # noqa: S608
     tx.connection.execute("UPDATE control SET scope = ? WHERE scope = ?", (new, old))
+    breakers.rename(tx, old, new)
     renamed = tuple(BookKey(new, key.portfolio) for key in keys)
     for before, after in zip(keys, renamed, strict=True):
         price_marks.move_prices(tx, before, after)

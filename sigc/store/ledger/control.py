@@ -71,11 +71,6 @@ def every(connection: sqlite3.Connection, name: str) -> tuple[Control, ...]:
     return _read(connection, "name = ?", (name,))
 
 
-def stops(connection: sqlite3.Connection) -> tuple[Control, ...]:
-    """Return the halts, then the pauses in force."""
-    return (*every(connection, HALTED), *every(connection, PAUSED))
-
-
 def accept_price(tx: Transaction, asset: str, day: str, who: str, reason: str) -> None:
     """Accept the price of an asset on a day (an ISO date): it is traded on from then."""
     put(tx, ACCEPTED, f"{day} {asset}", "by hand", who, reason)

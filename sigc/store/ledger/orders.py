@@ -170,6 +170,11 @@ def in_flight(connection: sqlite3.Connection, book: BookKey | None = None) -> tu
     )
 
 
+def in_flight_of(connection: sqlite3.Connection, asset: str) -> tuple[Intent, ...]:
+    """Return the orders in an asset that may still be filled, of all books, oldest first."""
+    return _many(connection, f"WHERE i.state IN {_IN_FLIGHT} AND i.asset = ? ORDER BY i.number", asset)
+
+
 def given_up(connection: sqlite3.Connection, since: datetime) -> tuple[Intent, ...]:
     """Return orders sent at or after `since`, found absent and not sent again, oldest first."""
     # The plus in ORDER BY: sort the few found instead of scanning all by number.
@@ -209,6 +214,18 @@ def changes(connection: sqlite3.Connection) -> tuple[int, int]:
         _TURNS,
     ).fetchone()
     return found
+
+
+def newest(connection: sqlite3.Connection) -> int:
+    """Return the number of the newest order, 0 without one."""
+    return int(connection.execute("SELECT coalesce(max(number), 0) FROM intents").fetchone()[0])
+
+
+def sent_since(connection: sqlite3.Connection, at: datetime, most: int) -> int:
+    """Return how many requests for orders were marked after an instant, at most `most`."""
+    newest = "SELECT at FROM audit WHERE event = 'order.sending' ORDER BY seq DESC LIMIT ?"
+    found = connection.execute(f"SELECT count(*) FROM ({newest}) WHERE at > ?", (most, at.isoformat()))  # noqa: S608
+    return int(found.fetchone()[0])
 
 
 def states_of(connection: sqlite3.Connection, run: str) -> dict[str, int]:

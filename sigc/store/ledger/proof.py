@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from sigc.errors import Diagnostic, SigcError
-from sigc.store.ledger import books, control, halting
+from sigc.store.ledger import books, breakers, control, halting
 from sigc.store.ledger.control import Control
 from sigc.store.ledger.ledger import Transaction
 from sigc.store.ledger.records import ZERO, BookKey
@@ -61,7 +61,7 @@ class Proof:
 
 
 def prove(tx: Transaction) -> Proof:
-    """Put vanished halts and pauses back; halt everything if the books are not what the chain comes to.
+    """Put vanished stops and tripped breakers back; halt everything if the books are not what the chain comes to.
 
     Reads the whole file, and the records of all fills and entries. Raise SigcError E310 for a file that is damaged.
     """
@@ -118,12 +118,12 @@ def faults(connection: sqlite3.Connection, *, is_whole: bool = True) -> tuple[Le
 
 
 def _vanished_stops(connection: sqlite3.Connection) -> tuple[Control, ...]:
-    """Return the halts and pauses that no record lifts and that are not in force any more."""
+    """Return the halts, pauses and tripped breakers that no record lifts and that are not in force any more."""
     found = replay(connection, (*OF_CONTROL, RENAMED)).control
     return tuple(
         Control(name, scope, value, who, reason, datetime.min.replace(tzinfo=UTC))
         for (name, scope), (value, who, reason) in sorted(found.items())
-        if name in (control.HALTED, control.PAUSED) and control.get(connection, name, scope) is None
+        if name in (control.HALTED, control.PAUSED, breakers.BREAKER) and control.get(connection, name, scope) is None
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from sigc.store.ledger.breakers import renamed
 from sigc.store.ledger.records import ZERO, BookKey
 
 RENAMED = "book.renamed"
@@ -119,7 +120,7 @@ class Replayed:
         def moved(book: BookKey) -> BookKey:
             return BookKey(new, book.portfolio) if book.strategy == old else book
 
-        self.control = {(n, new if scope == old else scope): told for (n, scope), told in self.control.items()}
+        self.control = {(n, renamed(n, scope, old, new)): told for (n, scope), told in self.control.items()}
         self.capital = {moved(book): amount for book, amount in self.capital.items()}
         self.cash = {moved(book): amount for book, amount in self.cash.items()}
         self.owed = {moved(book): amount for book, amount in self.owed.items()}

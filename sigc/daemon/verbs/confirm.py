@@ -1,0 +1,61 @@
+"""The verbs of four eyes: what waits for a second token, and its confirmation, which carries it out."""
+
+from __future__ import annotations
+
+import asyncio
+
+from sigc.daemon import four_eyes
+from sigc.daemon.controller import Controller
+from sigc.daemon.four_eyes import AwaitedCall
+from sigc.daemon.lifecycle.reload import reload
+from sigc.daemon.verbs.book import adopt
+from sigc.daemon.verbs.breaker import reset
+from sigc.daemon.verbs.control import RAISES, who_of
+from sigc.rpc.messages.books import AdoptRequest
+from sigc.rpc.messages.breakers import (
+    BreakerResetRequest,
+    ConfirmReply,
+    ConfirmRequest,
+    PendingCall,
+    PendingReply,
+)
+from sigc.rpc.messages.requests import HoldRequest
+from sigc.rpc.schema import decode
+from sigc.rpc.verb import Nothing, Role, VerbCall, verb
+
+
+@verb("safety/pending", "GET", Role.READ)
+async def safety_pending(call: VerbCall[Controller], request: Nothing) -> PendingReply:  # noqa: ARG001
+    """Return the calls that wait for a second token."""
+    found, now = await call.daemon.books.read(four_eyes.pending), call.daemon.clock.now()
+    waiting = (one for one in found if one.until > now)
+    return PendingReply(tuple(PendingCall(o.id, o.what, o.who, o.reason, o.at, o.until) for o in waiting))
+
+
+@verb("safety/confirm", "POST", Role.TRADE, timeout_s=60.0)
+async def safety_confirm(call: VerbCall[Controller], request: ConfirmRequest) -> ConfirmReply:
+    """Confirm a call of another token, and carry it out as both."""
+    who = who_of(call)
+    found = await call.daemon.books.write(lambda tx: four_eyes.take(tx, request.id, call.token, who))
+    done = await _carried_out(call.daemon, found, f"{found.who} with {who}")
+    return ConfirmReply(found.verb, found.what, found.who, who, done)
+
+
+async def _carried_out(daemon: Controller, found: AwaitedCall, who: str) -> str:
+    match found.verb:
+        case "safety/reset":
+            reply = await reset(daemon, decode(BreakerResetRequest, found.fields), who)
+            return f"{len(reply.reset)} breaker(s) reset"
+        case "book/adopt":
+            adopted = await adopt(daemon, decode(AdoptRequest, found.fields), who)
+            return f"{len(adopted.adopted)} entries written"
+        case "safety/flatten":
+            hold = decode(HoldRequest, found.fields)
+            with daemon.using() as used:
+                killed = await asyncio.to_thread(used.runner.kill, hold.strategy or "", who, hold.reason, True)
+            daemon.changed.set()
+            counts = f"{len(killed.closing)} closing orders, {len(killed.kept)} positions kept"
+            return f"{counts}, {len(killed.left)} left open"
+        case _:
+            told = await reload(daemon, who, confirmed=found.what.removeprefix(RAISES))
+            return f"{len(told.changes)} differences in force"
