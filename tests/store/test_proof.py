@@ -170,10 +170,14 @@ def test_a_halt_that_vanished_is_a_halt_again(work: Path) -> None:
 def test_books_that_are_not_what_their_records_come_to_halt_all_until_a_person_accepts_it(work: Path) -> None:
     """And only that: what differs by another amount halts again."""
     change(work, "UPDATE positions SET quantity = quantity + 10 WHERE asset = 'A'")
+    seen: list[int] = []
     with Ledger.open(work, SystemClock()) as ledger:
         for _ in range(2):  # a second start finds it again
             with ledger.transaction("control") as tx:
                 (fault,) = proof.prove(tx).faults
+                sets = tx.connection.execute("SELECT count(*) FROM audit WHERE event = 'control.set'").fetchone()[0]
+                seen.append(sets)
+        assert seen[0] == seen[1]  # it is halted already
         assert (fault.what, fault.gap) == ("A in momentum/main", "+10")
         with ledger.reading() as connection:
             held = control.get(connection, control.HALTED, "")

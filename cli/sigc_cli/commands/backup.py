@@ -18,9 +18,17 @@ def command(folder: Path, work_dir: Path | None, config: Path | None) -> None:
 
     A daemon may go on meanwhile. Tokens, logs and the cache are not copied. `sigc restore FOLDER` brings it back.
     """
+    from contextlib import closing
+
     from sigc.store.backup import backup
+    from sigc.store.ledger.connection import FILE, connect_reader
+    from sigc.store.ledger.proof import faults, shown
     from sigc_cli.assembly.workdir import work_dir as place_of
     from sigc_pipelines.assembly.parts import Choices, configuration
 
     made = backup(place_of(configuration(Choices(config=config)), work_dir), folder, datetime.now(UTC))
     click.echo(f"{folder}: ledger {made.ledger} up to record {made.seq}, {len(made.files)} files")
+    with closing(connect_reader(folder / FILE)) as connection:
+        found = faults(connection)
+    if found:
+        click.echo(f"warning: it can't be restored, as it is not what its audit comes to: {shown(found)}", err=True)
