@@ -101,8 +101,9 @@ class Capabilities:
     """Capabilities of a broker. name: of its kind; is_live: trades real money.
 
     quantity_step: quantities are multiples of it (1: whole shares). shorting: takes orders that sell more than is
-    held. order_types, times_in_force: the allowed settings of `execution`. simulated: must be told the market, see
-    `Simulated`.
+    held; short_step: of these and of what adds to a short position, quantities are multiples of it (None:
+    quantity_step). order_types, times_in_force: the allowed settings of `execution`. simulated: must be told the
+    market, see `Simulated`. crosses_zero: one order may turn a long position into a short one, or back.
     """
 
     name: str
@@ -112,6 +113,8 @@ class Capabilities:
     order_types: frozenset[OrderType] = frozenset(OrderType)
     times_in_force: frozenset[TimeInForce] = frozenset(TimeInForce)
     simulated: bool = False
+    crosses_zero: bool = True
+    short_step: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

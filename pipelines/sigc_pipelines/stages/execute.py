@@ -43,11 +43,12 @@ def execute(
 ) -> DecidedOrders:
     """Size, write down, send and resolve the orders; a dry run stops before anything is written down."""
     trading, made, now, snapshot = context.trading, judged.decision, loaded.value, computed.snapshot
-    settings, step = trading.config.execution, trading.broker.capabilities().quantity_step
+    settings, can = trading.config.execution, trading.broker.capabilities()
     in_flight = _in_flight(context)
-    lot = lot_of(settings, step)
+    step = can.quantity_step
+    lot, short_lot = lot_of(settings, step), lot_of(settings, can.short_step or step)
     changes, least = _changes(snapshot, made, in_flight), decimal(settings.min_order_value)
-    whole = size(changes, now.positions, in_flight, now.prices, made.basis.money, lot, least)
+    whole = size(changes, now.positions, in_flight, now.prices, made.basis.money, lot, least, short_lot)
     measured = bounds(snapshot, made, now, in_flight, whole, lot)
     sized, small = within_size(whole, measured, now.positions, trading.config.safety, lot)
     findings += small
