@@ -103,7 +103,8 @@ class Capabilities:
     quantity_step: quantities are multiples of it (1: whole shares). shorting: takes orders that sell more than is
     held; short_step: of these and of what adds to a short position, quantities are multiples of it (None:
     quantity_step). order_types, times_in_force: the allowed settings of `execution`. simulated: must be told the
-    market, see `Simulated`. crosses_zero: one order may turn a long position into a short one, or back.
+    market, see `Simulated`. crosses_zero: one order may turn a long position into a short one, or back. frees_on_fill:
+    sales give buying power back only when they are filled.
     """
 
     name: str
@@ -114,6 +115,7 @@ class Capabilities:
     times_in_force: frozenset[TimeInForce] = frozenset(TimeInForce)
     simulated: bool = False
     crosses_zero: bool = True
+    frees_on_fill: bool = False
     short_step: Decimal | None = None
 
 

@@ -16,6 +16,7 @@ from sigc_pipelines.live import waiting
 from sigc_pipelines.live.decision import Decision, bounds, within_size
 from sigc_pipelines.live.finish import finish
 from sigc_pipelines.live.judging import bounds_record
+from sigc_pipelines.live.reversals import account_positions, split_reversals
 from sigc_pipelines.live.sizing import decimal, lot_of, size, window_end, write_down
 from sigc_pipelines.live.slice_times import Window, window_record
 from sigc_pipelines.live.valuing import BookValue
@@ -57,6 +58,10 @@ def execute(
     at, clock = context.at, trading.clock
     opens = max(clock.now(), at.session.open) if at.session.open < at.cut_off else clock.now()
     intents = write_down(sized, context.run, context.ledger.id, settings, step, opens)
+    if not can.crosses_zero:
+        with context.ledger.reading() as connection:
+            account = account_positions(connection)
+        intents = split_reversals(intents, context.run, context.ledger.id, account, short_lot)
     marks = _marks(snapshot, now, {o.asset for o in sized})
     if context.is_dry:
         told = "; ".join([f"{len(intents)} orders would go out", *(f.message for f in loaded.doubts)])

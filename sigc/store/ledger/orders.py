@@ -170,6 +170,18 @@ def in_flight(connection: sqlite3.Connection, book: BookKey | None = None) -> tu
     )
 
 
+def at_broker(connection: sqlite3.Connection, asset: str) -> tuple[Intent, ...]:
+    """Return the orders of one asset, of all books, that are at the broker or may be there, oldest first."""
+    where = f"WHERE i.state IN {_IN_FLIGHT} AND i.state <> 'planned' AND i.asset = ? ORDER BY i.number"
+    return _many(connection, where, asset)
+
+
+def has_open_sales(connection: sqlite3.Connection) -> bool:
+    """Return True if a sale, of any book, is at the broker or may be there."""
+    where = f"i.state IN {_IN_FLIGHT} AND i.state <> 'planned' AND i.side = 'sell'"
+    return bool(connection.execute(f"SELECT EXISTS (SELECT 1 FROM intents i WHERE {where})").fetchone()[0])  # noqa: S608
+
+
 def given_up(connection: sqlite3.Connection, since: datetime) -> tuple[Intent, ...]:
     """Return orders sent at or after `since`, found absent and not sent again, oldest first."""
     # The plus in ORDER BY: sort the few found instead of scanning all by number.

@@ -69,6 +69,7 @@ class TwinAccount:
     trading_blocked: bool = False
     shorting_enabled: bool = True
     whole_only: frozenset[str] = frozenset()
+    fills_after_s: float | None = None  # while the market is open: seconds until a market order is filled
     orders: dict[str, TwinOrder] = field(default_factory=dict)  # by client id; an id is never free again
     positions: dict[str, Decimal] = field(default_factory=dict)
     activities: list[tuple[datetime, dict[str, str]]] = field(default_factory=list)  # visible from, and what it says
@@ -112,7 +113,7 @@ class TwinAccount:
             self.orders[order.client_id] = order
             if self.is_open:
                 order.status = "new"
-                self.trade({order.symbol: self.prices[order.symbol]}, {})
+            self.catch_up()
             return 200, self.shown(order)
 
     def _read(self, body: Mapping[str, Any]) -> TwinOrder:
@@ -199,7 +200,12 @@ class TwinAccount:
             return 204, None
 
     def catch_up(self) -> None:
-        """End the cancels that are due."""
+        """End the cancels that are due, and fill what is."""
+        if self.fills_after_s is not None:
+            due = self.now() - timedelta(seconds=self.fills_after_s)
+            for order in list(self.orders.values()):
+                if self._meets(order, order.symbol, self.prices[order.symbol]) and order.submitted <= due:
+                    self._fill(order, order.open, self.prices[order.symbol])
         for order in self.orders.values():
             if order.leaves is not None and order.leaves <= self.now() and order.status not in ENDED:
                 order.status, order.ended = "canceled", self.now()

@@ -49,6 +49,7 @@ class AlpacaBroker:
             short_step=Decimal(1),
             times_in_force=_TIMES_IN_FORCE,
             crosses_zero=False,
+            frees_on_fill=True,
         )
 
     def close(self) -> None:
