@@ -13,7 +13,14 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from sigc.store.ledger.records import ZERO, Charge, Fill, OrderType, Side, TimeInForce
-from sigc_pipelines.brokers.protocol import Account, BrokerOrder, OrderRequest, OrderStatus, UnreachableError
+from sigc_pipelines.brokers.protocol import (
+    Account,
+    BrokerHealth,
+    BrokerOrder,
+    OrderRequest,
+    OrderStatus,
+    UnreachableError,
+)
 
 _ENDED = {
     "filled": OrderStatus.FILLED,
@@ -50,6 +57,12 @@ def body_of(request: OrderRequest) -> dict[str, str]:
 def account_of(raw: Raw) -> Account:
     """Return the account. Raises UnreachableError for an answer that lacks a number."""
     return Account(*(number(raw, name) for name in ("cash", "equity", "buying_power")))
+
+
+def health_of(clock: Raw, account: Raw) -> BrokerHealth:
+    """Return clock and account as the broker's health. Raises UnreachableError."""
+    at, opens, closes = (instant(text(clock, name)) for name in ("timestamp", "next_open", "next_close"))
+    return BrokerHealth(at, clock.get("is_open") is True, opens, closes, trouble_of(account))
 
 
 def trouble_of(raw: Raw) -> tuple[str, ...]:

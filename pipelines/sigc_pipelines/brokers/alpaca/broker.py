@@ -17,12 +17,14 @@ from typing import Any
 from sigc.clock import Clock
 from sigc.store.ledger.records import OrderType, TimeInForce
 from sigc_pipelines.brokers.alpaca import listing
-from sigc_pipelines.brokers.alpaca.answers import account_of, body_of, order_of, positions_of, trouble_of
+from sigc_pipelines.brokers.alpaca.answers import account_of, body_of, health_of, order_of, positions_of
 from sigc_pipelines.brokers.alpaca.client import AlpacaClient, AnsweredNoError
+from sigc_pipelines.brokers.alpaca.pace import ORDER_SHARE
 from sigc_pipelines.brokers.alpaca.reports import Reports
 from sigc_pipelines.brokers.protocol import (
     Account,
     Activities,
+    BrokerHealth,
     BrokerOrder,
     Capabilities,
     OrderRequest,
@@ -38,7 +40,7 @@ _TIMES_IN_FORCE = frozenset({TimeInForce.DAY})  # what an immediate order does w
 class AlpacaBroker:
     """One account at Alpaca. Safe to use from several threads."""
 
-    def __init__(self, client: AlpacaClient, clock: Clock, *, is_live: bool, step: Decimal) -> None:
+    def __init__(self, client: AlpacaClient, clock: Clock, *, is_live: bool, step: Decimal, per_minute: int) -> None:
         self._client, self._clock = client, clock
         self._reports = Reports(client)
         self._ids: dict[str, str] = {}  # by client order id: the broker's own
@@ -50,6 +52,7 @@ class AlpacaBroker:
             times_in_force=_TIMES_IN_FORCE,
             crosses_zero=False,
             frees_on_fill=True,
+            orders_per_minute=max(1, int(per_minute * ORDER_SHARE)),
         )
 
     def close(self) -> None:
@@ -63,10 +66,6 @@ class AlpacaBroker:
     def account(self) -> Account:
         """Return the account."""
         return account_of(self._get("/v2/account"))
-
-    def troubles(self) -> tuple[str, ...]:
-        """Return the reasons why the account can't trade now. Raises UnreachableError."""
-        return trouble_of(self._get("/v2/account"))
 
     def positions(self) -> dict[str, Decimal]:
         """Return the quantity by asset."""
@@ -122,9 +121,9 @@ class AlpacaBroker:
         """Return fills and charges after a cursor."""
         return self._reports.after(cursor, self._clock.now())
 
-    def clock(self) -> dict[str, Any]:
-        """Return the broker's clock: timestamp, is_open, next_open, next_close. Raises UnreachableError."""
-        return dict(self._get("/v2/clock"))
+    def health(self) -> BrokerHealth:
+        """Return the broker's clock, and the state of the account. Raises UnreachableError."""
+        return health_of(self._get("/v2/clock"), self._get("/v2/account"))
 
     def _known_or_rejected(self, request: OrderRequest, no: AnsweredNoError) -> BrokerOrder:
         # An order that was taken without an answer and is sent again is refused, for its id or because the first one

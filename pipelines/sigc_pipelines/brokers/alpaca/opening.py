@@ -37,7 +37,7 @@ def open_alpaca(settings: AlpacaSettings, clock: Clock, *, timeout_s: float, con
     per_minute = settings.requests_per_minute
     client = AlpacaClient(url, key_id, secret_key, timeout_s=timeout_s, per_minute=per_minute, connections=connections)
     step, is_live = Decimal(settings.quantity_step), settings.account == "live"
-    return AlpacaBroker(client, clock, is_live=is_live, step=step)
+    return AlpacaBroker(client, clock, is_live=is_live, step=step, per_minute=per_minute)
 
 
 def _url(settings: AlpacaSettings) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
+ORDER_SHARE = 0.75  # share of a minute's requests that orders may count on; lookups and sweeps need the rest
 _BURST = 0.25  # share of a minute's requests that may be made at once; the rest comes back over the minute
 _FOR_ORDERS = 10  # of these, what reads leave to orders
 
