@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sigc.store.ledger.records import IntentState, Outcome, Side
+from sigc_pipelines.brokers.faulty import Fault
 from sigc_pipelines.reconcile.differences import differences, settled_differences
 from tests.trading.script import D1, D2, D3, before_cut_off, free, written
 from tests.trading.twin_floor import Street, street
@@ -104,3 +105,18 @@ def test_short_positions_are_of_whole_shares(alpaca: Street, tmp_path: Path) -> 
         ended = desk.run("two")
         assert ended.run.outcome is Outcome.DONE, ended.run.message
         assert desk.broker.positions() == {"A": D(-33), "B": D("33.33")} == desk.held()
+
+
+def test_the_second_part_does_not_overtake_the_first_that_is_sent_again(alpaca: Street, tmp_path: Path) -> None:
+    """The first part, of 1,000, is lost on the way; the second, of 500, would fit into what is held."""
+    floor = written(tmp_path, {"A": [0.1, -0.05]})
+    with alpaca.open(floor, D1) as desk:
+        desk.run("one")
+    alpaca.server.planned.append(Fault.LOST)
+    with alpaca.open(floor, D2) as desk:
+        ended = desk.run("two")
+        assert ended.run.outcome is Outcome.DONE, ended.run.message
+        first, second = desk.orders("two")
+        assert (first.attempts, second.attempts) == (2, 1)
+        assert desk.broker.positions() == {"A": D(-500)}
+    assert [o.qty for o in alpaca.account.orders.values()] == [1000, 1000, 500]

@@ -2,9 +2,10 @@
 
     long 60, wanted short 40: one order of 100   ->   sell 60 (slice 1), sell 40 (slice 2), under one parent
 
-The second part waits until the first is filled. An order also waits while an opposite one is open in its asset (a wash
-trade), and a buy while sales are open and the account's buying power is not enough without them. What still waits at
-the cut-off ends unsent. Everything is read from the ledger, so a process that died goes on in the same state.
+The second part waits until the first is filled, also when the first has to be sent again. An order also waits while an
+opposite one is open in its asset (a wash trade), and a buy while sales are open and the account's buying power is not
+enough without them. What still waits at the cut-off ends unsent. Everything is read from the ledger, so a process that
+died goes on in the same state.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from decimal import ROUND_DOWN, Decimal
 from typing import TYPE_CHECKING
 
 from sigc.store.ledger import books, orders
-from sigc.store.ledger.records import ZERO, Intent, Run, Side
+from sigc.store.ledger.records import ZERO, Intent, IntentState, Run, Side
 from sigc_pipelines.brokers.protocol import UnreachableError
 from sigc_pipelines.live.apply_fills import settle
 from sigc_pipelines.live.sizing import Order, client_order_id
@@ -108,7 +109,7 @@ class FillGate:
             return ""
         with self._desk.ledger.reading() as connection:
             position = books.quantity_of_all(connection, intent.asset) * intent.side.sign
-            flying = orders.at_broker(connection, intent.asset)
+            flying = orders.in_flight_of(connection, intent.asset)
             is_selling = orders.has_open_sales(connection)
         if self._no_crossing and (why := _crossing(intent, position, flying)):
             return why
@@ -137,13 +138,22 @@ class FillGate:
 
 
 def _crossing(intent: Intent, position: Decimal, flying: Sequence[Intent]) -> str:
-    """Return why an order would cross zero or meet an opposite one. position: in the order's direction; flying: the
-    asset's orders at the broker.
+    """Return why an order would cross zero, meet an opposite one, or overtake the part before it.
+
+    position: in the order's direction; flying: the asset's orders that may still be filled.
     """
     others = [i for i in flying if i.client_order_id != intent.client_order_id]
-    if any(i.side is not intent.side for i in others):
+    there = [i for i in others if i.state is not IntentState.PLANNED]
+    if any(i.side is not intent.side for i in there):
         return f"an opposite order in {intent.asset} is open"
-    closing = -position - sum((i.remaining for i in others), ZERO)
-    if position < 0 and intent.quantity > closing:
+    if position >= 0:
+        return ""
+    if intent.quantity > -position - sum((i.remaining for i in there), ZERO):
         return f"{-position} {intent.asset} are to be closed first"
+    # A smaller part that went first would leave too little to close for the part before it, which would then wait for
+    # ever.
+    parts = [i for i in others if i.parent and i.parent == intent.parent]
+    is_reversal = intent.quantity + sum((i.remaining for i in parts), ZERO) > -position
+    if is_reversal and any(i.slice < intent.slice for i in parts):
+        return "the part before it comes first"
     return ""

@@ -170,9 +170,9 @@ def in_flight(connection: sqlite3.Connection, book: BookKey | None = None) -> tu
     )
 
 
-def at_broker(connection: sqlite3.Connection, asset: str) -> tuple[Intent, ...]:
-    """Return the orders of one asset, of all books, that are at the broker or may be there, oldest first."""
-    where = f"WHERE i.state IN {_IN_FLIGHT} AND i.state <> 'planned' AND i.asset = ? ORDER BY i.number"
+def in_flight_of(connection: sqlite3.Connection, asset: str) -> tuple[Intent, ...]:
+    """Return the orders of one asset that may still be filled, of all books, oldest first."""
+    where = f"WHERE i.state IN {_IN_FLIGHT} AND i.asset = ? ORDER BY i.number"
     return _many(connection, where, asset)
 
 
