@@ -81,7 +81,7 @@ def trading(
     """Yield everything that runs are carried out with, and the verdicts on what an earlier process left.
 
     render: draws the page of a run; None draws none. is_recovering: False leaves what is open to the caller. What the
-    kill file halts is halted in the ledger before anything else.
+    kill file halts, and all if the ledger can't prove its books, is halted in the ledger before anything else.
 
     Raises SigcError: E311 while another process has the work dir, E310 when its ledger can't be used, E402 for the
     calendar or broker, E802 for an earlier date on a live broker.
@@ -91,6 +91,7 @@ def trading(
     from sigc.daemon.kill_file_halts import take_in
     from sigc.host.redact import Secrets
     from sigc.store.ledger.ledger import Ledger
+    from sigc.store.ledger.proof import prove
     from sigc_pipelines.brokers.registry import close_broker, open_broker
     from sigc_pipelines.live.recover import recover
     from sigc_pipelines.live.trading import Trading
@@ -111,6 +112,7 @@ def trading(
             if not wish.is_dry:
                 with ledger.transaction("control") as tx:
                     take_in(tx, work_dir)
+                    prove(tx)
             yield made, recover(made) if is_recovering and not wish.is_dry else ()
         finally:
             close_broker(broker)
