@@ -139,6 +139,11 @@ class BrokerSettings(Section):
     paper: PaperSettings = Field(PaperSettings(), description="The paper broker.")
     alpaca: AlpacaSettings = Field(AlpacaSettings(), description="The broker Alpaca.")
 
+    @property
+    def label(self) -> str:
+        """Return the broker as it is shown: its type, and which kind of account where it has both."""
+        return f"{self.type} {self.alpaca.account}" if self.type == "alpaca" else self.type
+
 
 class ExecutionSettings(Section):
     """The way from target weights to orders."""
