@@ -13,6 +13,7 @@ import pytest
 from tests.brokers.twin.book import TwinAccount
 from tests.brokers.twin.server import KEYS, TwinServer
 from tests.cli.test_trading import code, sigc
+from tests.trading.script import D1, D2, written
 
 
 @pytest.fixture
@@ -94,3 +95,28 @@ def test_the_paper_broker_answers_too(folder: Path) -> None:
     done = sigc("broker", "check")
     assert code(done) == 0, done.exception
     assert done.stdout.startswith("broker       paper: PAPER, no real money\naccount      cash 0,")
+
+
+def test_runs_buy_turn_round_and_agree(folder: Path, twin: TwinServer, jit_directory: Path) -> None:
+    """A thousand A are bought and sold again, 500 B sold short and bought to 400: by `sigc run`, in this process."""
+    twin.account.prices = dict.fromkeys("AB", Decimal(100))
+    twin.account.is_open, twin.account.fills_after_s = True, 0.0
+    written(folder, {"A": [0.1, 0.0], "B": [-0.05, 0.04]})
+    configure(folder, twin.url)
+    cache = folder / "cache"
+    cache.mkdir(mode=0o700)
+    (cache / "jit").symlink_to(jit_directory / "jit")
+    more = f"  cache: {{directory: {cache}}}\ncluster: {{type: none}}\nschedule: {{calendar: weekdays}}\n"
+    more += "safety: {max_volume_ratio: 1000000, max_return: 100}\n"
+    text = (folder / "sigc.yaml").read_text()
+    text = text.replace(f"daemon: {{work_dir: {folder / 'work'}}}\n", f"daemon:\n  work_dir: {folder / 'work'}\n{more}")
+    (folder / "sigc.yaml").write_text(text)
+    for day, held, sent in ((D1, {"A": 1000, "B": -500}, 2), (D2, {"B": 400}, 5)):
+        done = sigc("run", "scripted.sig", "--date", day)
+        assert code(done) == 0, done.output
+        assert twin.account.positions == held
+        assert twin.seen.count(("POST", "/v2/orders")) == sent
+    done = sigc("reconcile")
+    assert (code(done), done.stdout) == (0, "ledger and broker agree\n")
+    shown = json.loads(sigc("positions", "--json").stdout)
+    assert "400" in json.dumps(shown)
