@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sigc.clock import HandClock
 from sigc.store.ledger.records import IntentState, Outcome, Side
 from sigc_pipelines.brokers.faulty import Fault
 from sigc_pipelines.reconcile.differences import differences, settled_differences
@@ -120,3 +121,26 @@ def test_the_second_part_does_not_overtake_the_first_that_is_sent_again(alpaca: 
         assert (first.attempts, second.attempts) == (2, 1)
         assert desk.broker.positions() == {"A": D(-500)}
     assert [o.qty for o in alpaca.account.orders.values()] == [1000, 1000, 500]
+
+
+class Hasty(HandClock):
+    """A clock that goes on by a fifth of a second whenever it is read, as on a busy machine."""
+
+    def now(self) -> datetime:
+        self.sleep(0.2)
+        return super().now()
+
+
+def test_an_order_that_is_held_does_not_slip_out_when_its_next_look_is_due(tmp_path: Path) -> None:
+    floor = written(tmp_path, {"A": [0.1, -0.12], "B": [-0.1, 0.12]})
+    with street(BEGIN, dict.fromkeys("AB", D(100)), fills_after_s=1.0, is_open=True) as alpaca:
+        alpaca.clock = Hasty(BEGIN)
+        alpaca.account.now = alpaca.clock.now
+        with alpaca.open(floor, D1) as desk:
+            assert desk.run("one").run.outcome is Outcome.DONE
+        alpaca.account.fills_after_s = 60.0
+        with alpaca.open(floor, D2) as desk:
+            ended = desk.run("two")
+            assert ended.run.outcome is Outcome.DONE, ended.run.message
+            assert desk.broker.positions() == {"A": D(-1200), "B": D(1200)}
+        assert alpaca.server.seen.count(("POST", "/v2/orders")) == 6, "nothing was refused"

@@ -193,7 +193,7 @@ class Execution:
                     if self._times.is_late(intent):
                         behind.add(intent.parent)
                     is_ready = due <= self._desk.clock.now() and intent.parent not in behind
-                    if is_ready and self._paused is None and self._may_send():
+                    if is_ready and self._paused is None and self._may_send() and not self._gate.why_held(intent):
                         self._send(intent)
                         wakes += self._next(intent)
                     else:
