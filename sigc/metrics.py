@@ -57,7 +57,10 @@ _BY_SOURCE = ("strategy", "source")
 UPTIME = Metric("sigc_daemon_uptime_seconds", _G, "Seconds since the daemon started.")
 MEMORY = Metric("sigc_daemon_memory_bytes", _G, "Resident memory of the controller and its workers.")
 INFO = Metric(
-    "sigc_daemon_info", _G, "1; name, version and broker (paper or live) as labels.", ("name", "version", "broker")
+    "sigc_daemon_info",
+    _G,
+    "1; name, version and broker (such as paper, alpaca live) as labels.",
+    ("name", "version", "broker"),
 )
 READY = Metric("sigc_daemon_ready", _G, "1 when the daemon is ready, else 0.")
 CPU = Metric("sigc_daemon_cpu_ratio", _G, "Processor time of controller and workers over what they may use.")

@@ -123,7 +123,7 @@ class Live:
 
     def _broker(self) -> str:
         loaded = self._loaded()
-        kind = loaded.config.broker.type
+        kind = loaded.config.broker.label
         if self._status is not None and self._status.detailed is not None:
             said = self._status.detailed.connections.get("broker_connection", "")
             if said not in ("", "ok"):

@@ -90,7 +90,7 @@ class BackgroundTasks:
         daemon.alerting = self._alerting = Alerting(daemon)
         daemon.on_end = self._tending.run_ended
         self._collected_at = -_COLLECT_REST_S
-        broker = daemon.start.config.broker.type
+        broker = daemon.start.config.broker.label
         for event, is_critical in ALERTS:  # Prometheus sees the first event only if the counter was there at 0 before
             severity = "critical" if is_critical else "warning"
             daemon.metrics.add(metrics.ALERTS, 0, event=event, severity=severity)

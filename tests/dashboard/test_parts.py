@@ -128,7 +128,7 @@ def test_a_view_is_ready_for_answers_that_are_not_there(view: View) -> None:
 
 def test_live_and_paper_differ_by_word_too() -> None:
     status = filled(StatusReply, "x")
-    for broker, word in (("paper", "Paper"), ("alpaca", "Live")):
+    for broker, word in (("paper", "Paper"), ("alpaca paper", "Paper"), ("alpaca live", "Live"), ("mine", "Live")):
         answers = {STATUS: FeedAnswer(dataclasses.replace(status, broker=broker))}
         html = str(masthead(Look(Where("demo"), Snapshot(MappingProxyType(answers)), Role.READ)))
         assert f">{word}<" in html

@@ -289,7 +289,9 @@ KINDS = (
     Kind(
         "broker",
         with_methods("sigc_pipelines", "submit", "cancel", "orders", "activities"),
-        _imported_by("sigc_pipelines.brokers.registry", "tests.brokers.benches"),
+        _imported_by(
+            "sigc_pipelines.brokers.registry", "sigc_pipelines.brokers.alpaca.opening", "tests.brokers.benches"
+        ),
     ),
     Kind(
         "source",

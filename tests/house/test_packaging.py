@@ -77,8 +77,10 @@ def test_the_readme_says_what_each_dependency_is_for() -> None:
 
 
 def test_every_extra_is_of_a_scheme_or_a_channel_and_the_tests_have_what_they_use() -> None:
-    assert OPTIONAL.keys() == {*EXTRAS.values(), "apprise", "dev"}
-    assert {str(one) for name in ("http", "apprise") for one in OPTIONAL[name]} <= {str(one) for one in OPTIONAL["dev"]}
+    assert OPTIONAL.keys() == {*EXTRAS.values(), "apprise", "alpaca", "dev"}
+    assert {str(one) for name in ("http", "apprise", "alpaca") for one in OPTIONAL[name]} <= {
+        str(one) for one in OPTIONAL["dev"]
+    }
 
 
 @pytest.mark.parametrize(("scheme", "module"), [("s3", "s3fs"), ("gs", "gcsfs"), ("az", "adlfs")])

@@ -336,6 +336,9 @@ def looks(connection: sqlite3.Connection, run: str) -> None:
         jobs.recent(connection, 10, strategy, strategy and "job")
     orders.in_flight(connection)
     orders.in_flight(connection, BOOK)
+    assert orders.in_flight_of(connection, "NOPE") == ()
+    assert not orders.has_open_sales(connection)
+    assert books.quantity_of_all(connection, "NOPE") == 0
     orders.counts(connection, BOOK)
     orders.states_of(connection, run)
     orders.filled_of(connection, [run])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sigc.rpc.messages.status import has_no_money
 from sigc_dashboard.html import Html, join, tag
 from sigc_dashboard.parts.tiles import badge
 from sigc_dashboard.view_api import Look
@@ -32,7 +33,7 @@ def state_of(look: Look) -> str:
 
 def mode(broker: str) -> Html:
     """Paper or live: by word, and by how loud it is."""
-    is_paper = broker == "paper"
+    is_paper = has_no_money(broker)
     words = "Paper" if is_paper else "Live"
     title = "orders go to a simulation" if is_paper else f"orders go to {broker}, with real money"
     return tag("span", words, class_="mode paper" if is_paper else "mode live", title=title)

@@ -8,6 +8,7 @@ from typing import Any
 from sigc.rpc.messages.breakers import BreakersReply
 from sigc.rpc.messages.page import SafetyReply, StopDecision
 from sigc.rpc.messages.requests import JobsReply, JobStatus, RunStatus, StrategyStatus
+from sigc.rpc.messages.status import has_no_money
 from sigc.rpc.verb import Role
 from sigc_dashboard.daemon_feed import DETAILS, Ask
 from sigc_dashboard.html import Html, join, tag
@@ -70,7 +71,7 @@ def _trading(look: Look) -> Html:
     elif halted:
         word, tone, more = "partly halted", "bad", ", ".join(one.name for one in halted)
     runs = len(full.detailed.queue) if full is not None and full.detailed is not None else 0
-    is_paper = status.broker == "paper"
+    is_paper = has_no_money(status.broker)
     held = "paused" if status.is_paused else f"{len(paused)} paused" if paused else "on"
     which = ", ".join(one.name for one in paused) or f"of {count(len(status.strategies), 'strategy', 'strategies')}"
     money = "a simulation" if is_paper else "real money"

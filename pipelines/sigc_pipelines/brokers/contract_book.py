@@ -105,6 +105,21 @@ class BookContract(Contract):
         close(bench)
         assert customer.ask(lambda broker: broker.positions()) == {bench.assets[0]: Decimal(-10)}
 
+    def test_crossing_zero_is_as_the_capabilities_say(self, bench: Bench, customer: Customer) -> None:
+        can = bench.broker.capabilities()
+        customer.place(customer.request(bench.assets[0]))
+        close(bench)
+        over = customer.request(bench.assets[0], Side.SELL, 15)
+        if not (can.crosses_zero and can.shorting):
+            self._rejected(customer, over)
+            customer.place(customer.request(bench.assets[0], Side.SELL, 10))
+            close(bench)
+        if can.shorting:
+            customer.place(over if can.crosses_zero else customer.request(bench.assets[0], Side.SELL, 5))
+            close(bench)
+        left = {bench.assets[0]: Decimal(-5)} if can.shorting else {}
+        assert customer.ask(lambda broker: broker.positions()) == left
+
     def test_what_is_held_may_be_sold(self, bench: Bench, customer: Customer) -> None:
         customer.place(customer.request(bench.assets[0]))
         close(bench)
@@ -222,6 +237,21 @@ class BookContract(Contract):
         assert customer.ask(lambda broker: broker.positions()) == {bench.assets[1]: Decimal(10)}
         assert customer.place(request) == order, "the id stays taken"
 
+    def test_the_id_of_a_cancelled_order_stays_taken(self, bench: Bench, customer: Customer) -> None:
+        request = customer.request(bench.assets[0])
+        customer.place(request)
+        customer.cancel(request.client_order_id)
+        bench.settle()
+        for other in (replace(request, quantity=request.quantity * 2), replace(request, asset=bench.assets[1])):
+            with pytest.raises(RejectedError):
+                customer.place(other)
+        close(bench)
+        bench.restart()
+        assert customer.place(request).status is OrderStatus.CANCELLED
+        close(bench)
+        assert customer.ask(lambda broker: broker.positions()) == {}
+        assert customer.activities().fills == ()
+
     def test_a_cancel_gives_the_buying_power_back(self, bench: Bench, customer: Customer) -> None:
         before = customer.ask(lambda broker: broker.account())
         request = customer.request(bench.assets[0])
@@ -267,10 +297,14 @@ class BookContract(Contract):
         assert start.equity == start.cash
         for quantity, price in ((30, 100), (70, 110), (20, 90), (50, 105)):
             sides = (Side.BUY, Side.BUY if quantity > 40 else Side.SELL)
+            before = customer.ask(lambda broker: broker.positions())
             for asset, side in zip(bench.assets, sides, strict=False):
                 if side is Side.SELL and not bench.broker.capabilities().shorting:
                     continue
-                customer.place(customer.request(asset, side, quantity))
+                opposite = -side.sign * before.get(asset, ZERO)
+                is_cut = opposite > 0 and not bench.broker.capabilities().crosses_zero
+                ordered = min(opposite, Decimal(quantity)) if is_cut else Decimal(quantity)
+                customer.place(customer.request(asset, side, ordered))
             close(bench, Decimal(price), Decimal(45))
             done = customer.activities()
             account = customer.ask(lambda broker: broker.account())

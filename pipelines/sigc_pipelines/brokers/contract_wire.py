@@ -13,6 +13,7 @@ from sigc_pipelines.brokers.protocol import (
     NotSentError,
     OrderStatus,
     OutcomeUnknownError,
+    RejectedError,
     ThrottledError,
     UnreachableError,
 )
@@ -78,6 +79,32 @@ class WireContract(Contract):
         assert told.value.retry_after_s > 0
         assert customer.find(request) is None
         assert customer.place(request).request == request
+
+    @pytest.mark.parametrize("fault", [Fault.BLOCKED])
+    def test_an_account_that_may_not_trade_rejects(self, bench: Bench, customer: Customer, fault: Fault) -> None:
+        request, other = (customer.request(asset) for asset in bench.assets[:2])
+        bench.fail_next(fault)
+        with pytest.raises(RejectedError) as told:
+            bench.broker.submit(request)
+        assert str(told.value), "a rejection says why"
+        found = customer.find(request)
+        assert found is None or found.status is OrderStatus.REJECTED
+        assert customer.place(other).request == other, "the next one finds the account as it is then"
+        close(bench)
+        assert customer.ask(lambda broker: broker.positions()) == {other.asset: other.quantity}
+
+    @pytest.mark.parametrize("fault", [Fault.THROTTLED])
+    def test_throttled_again_and_again_is_still_once(self, bench: Bench, customer: Customer, fault: Fault) -> None:
+        request = customer.request(bench.assets[0])
+        for _ in range(3):
+            bench.fail_next(fault)
+            with pytest.raises(ThrottledError):
+                bench.broker.submit(request)
+            bench.settle()
+        placed = customer.place(request)
+        assert customer.place(request) == placed
+        close(bench)
+        assert customer.ask(lambda broker: broker.positions()) == {request.asset: request.quantity}
 
     @pytest.mark.parametrize("read", list(_READS))
     @pytest.mark.parametrize("fault", [Fault.UNREACHABLE])

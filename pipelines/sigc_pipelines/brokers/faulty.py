@@ -47,10 +47,11 @@ class Fault(StrEnum):
     LATE = "late"  # no answer comes, and the order arrives later
     THROTTLED = "throttled"  # the broker asks to slow down: not taken
     REFUSED = "refused"  # no connection: not taken
+    BLOCKED = "blocked"  # the account is closed, or may not trade: the broker rejects the order
     UNREACHABLE = "unreachable"  # a read, or a cancel, has no answer (half of the cancels are done all the same)
 
 
-OF_SUBMIT = (Fault.UNKNOWN, Fault.LOST, Fault.LATE, Fault.THROTTLED, Fault.REFUSED)
+OF_SUBMIT = (Fault.UNKNOWN, Fault.LOST, Fault.LATE, Fault.THROTTLED, Fault.REFUSED, Fault.BLOCKED)
 _SILENCES = ("the gateway answered 504", "the request timed out", "the connection was reset")
 
 
@@ -71,6 +72,7 @@ class Faults:
     late_s: float = 5.0
     retry_after_s: float = 1.0
     lag_s: float = 0.0
+    blocked: float = 0.0
 
     def of_submit(self, draw: float) -> Fault | None:
         """Return the fault of a submit for a number in [0, 1).
@@ -142,6 +144,8 @@ class FaultyBroker:
                     raise ThrottledError("429: too many requests", self.faults.retry_after_s)
                 case Fault.REFUSED:
                     raise NotSentError("connection refused", self.faults.retry_after_s)
+                case Fault.BLOCKED:
+                    raise RejectedError("the account may not trade")
                 case Fault.LATE:
                     self._memory.send(request, self._clock.now() + timedelta(seconds=self.faults.late_s))
                 case Fault.UNKNOWN:

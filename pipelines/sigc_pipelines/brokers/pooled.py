@@ -17,8 +17,10 @@ from sigc_pipelines.brokers.protocol import (
     Account,
     Activities,
     Broker,
+    BrokerHealth,
     BrokerOrder,
     Capabilities,
+    Healthy,
     NotSentError,
     OrderRequest,
     Simulated,
@@ -50,6 +52,13 @@ class PooledBroker:
         """Return the inner broker's."""
         with self._turn(UnreachableError):
             return self.inner.account()
+
+    def health(self) -> BrokerHealth | None:
+        """Return the inner broker's; None if it tells none."""
+        if not isinstance(self.inner, Healthy):
+            return None
+        with self._turn(UnreachableError):
+            return self.inner.health()
 
     def positions(self) -> dict[str, Decimal]:
         """Return the inner broker's."""

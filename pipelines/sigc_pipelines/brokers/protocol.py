@@ -101,8 +101,11 @@ class Capabilities:
     """Capabilities of a broker. name: of its kind; is_live: trades real money.
 
     quantity_step: quantities are multiples of it (1: whole shares). shorting: takes orders that sell more than is
-    held. order_types, times_in_force: the allowed settings of `execution`. simulated: must be told the market, see
-    `Simulated`.
+    held; short_step: of these and of what adds to a short position, quantities are multiples of it (None:
+    quantity_step). order_types, times_in_force: the allowed settings of `execution`. simulated: must be told the
+    market, see `Simulated`. crosses_zero: one order may turn a long position into a short one, or back. frees_on_fill:
+    sales give buying power back only when they are filled. queues: takes orders from the close on, and keeps them for
+    the next session. orders_per_minute: it takes no more; None: no limit.
     """
 
     name: str
@@ -112,6 +115,11 @@ class Capabilities:
     order_types: frozenset[OrderType] = frozenset(OrderType)
     times_in_force: frozenset[TimeInForce] = frozenset(TimeInForce)
     simulated: bool = False
+    crosses_zero: bool = True
+    frees_on_fill: bool = False
+    queues: bool = True
+    orders_per_minute: int | None = None
+    short_step: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +140,26 @@ class Activities:
     fills: tuple[Fill, ...]
     charges: tuple[Charge, ...]
     cursor: str
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerHealth:
+    """A broker's own word on itself. at: its clock; troubles: reasons why the account can't trade, none if it can."""
+
+    at: datetime
+    is_open: bool
+    next_open: datetime
+    next_close: datetime
+    troubles: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Healthy(Protocol):
+    """A broker that tells its health."""
+
+    def health(self) -> BrokerHealth:
+        """Return the broker's clock, and the state of the account. Raises UnreachableError."""
+        ...
 
 
 class Broker(Protocol):

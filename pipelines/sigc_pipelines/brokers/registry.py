@@ -1,4 +1,4 @@
-"""Lookup of the broker that a configuration names: the embedded one, or an installed one.
+"""Lookup of the broker that a configuration names: a built-in one, or an installed one.
 
 An installed broker is an entry point of the group `sigc.brokers`: a callable that takes `broker.options` and the inputs
 of every broker, and returns a `Broker`.
@@ -22,7 +22,8 @@ from sigc_pipelines.brokers.pooled import PooledBroker
 from sigc_pipelines.brokers.protocol import Broker, Capabilities
 
 GROUP = "sigc.brokers"
-PAPER = "paper"
+PAPER, ALPACA = "paper", "alpaca"
+BUILT_IN = (PAPER, ALPACA)
 BOOK = "paper.sqlite"
 # settings: the section `broker`, timeout_s filled in, its own settings in settings.options. directory: for its files.
 OpenBroker = Callable[[BrokerSettings, Path, Clock], Broker]
@@ -47,6 +48,10 @@ def open_broker(
     timeout_s = settings.timeout_s or ways.timeout_seconds
     if settings.type == PAPER:
         broker: Broker = PaperBroker(directory / BOOK, settings.paper, clock, durable=durable, timeout_s=timeout_s)
+    elif settings.type == ALPACA:
+        from sigc_pipelines.brokers.alpaca.opening import open_alpaca
+
+        broker = open_alpaca(settings.alpaca, clock, timeout_s=timeout_s, connections=ways.broker_pool_size)
     else:
         broker = _load(settings.type)(settings.model_copy(update={"timeout_s": timeout_s}), directory, clock)
     if execution is not None:
@@ -76,14 +81,14 @@ def close_broker(broker: Broker) -> None:
 
 
 def installed() -> dict[str, EntryPoint]:
-    """Return the installed brokers by name, without the embedded one."""
-    return {entry.name: entry for entry in sorted(entry_points(group=GROUP)) if entry.name != PAPER}
+    """Return the installed brokers by name, without those that are built in."""
+    return {entry.name: entry for entry in sorted(entry_points(group=GROUP)) if entry.name not in BUILT_IN}
 
 
 def _load(name: str) -> OpenBroker:
     found = installed()
     if name not in found:
-        names = [PAPER, *found]
+        names = [*BUILT_IN, *found]
         hint = did_you_mean(name, names) or f"install one that has an entry point of the group {GROUP}"
         raise SigcError(
             Diagnostic("E402", f"broker.type: no broker '{name}' is installed", expected=" or ".join(names), hint=hint)

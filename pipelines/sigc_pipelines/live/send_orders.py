@@ -47,6 +47,7 @@ from sigc_pipelines.brokers.protocol import (
 from sigc_pipelines.checks.account import is_later
 from sigc_pipelines.live.apply_fills import settle
 from sigc_pipelines.live.order_answers import look_up, record_answer, request_of
+from sigc_pipelines.live.reversals import FillGate
 from sigc_pipelines.live.slice_times import SliceTimes
 from sigc_pipelines.live.unresolved import halt_unresolved
 from sigc_pipelines.stopping.halts import halt_in_force
@@ -106,15 +107,14 @@ class Execution:
         passes_halt: bool = False,
     ) -> None:
         self._desk, self._run, self._judge, self._ends = desk, run, judge, ends
-        self._stop, self._waiting = stop or threading.Event(), waiting
+        self._stop, self._waiting, self._halt_seen = stop or threading.Event(), waiting, ""
         self._times = times or SliceTimes(desk, run)
-        self._passes_halt = passes_halt
+        self._passes_halt, self._gate = passes_halt, FillGate(desk, self._commit_answers)
         self._doubts: dict[str, _Doubt] = {}
         self._not_before: dict[str, datetime] = {}  # by order id: the broker asked to wait until then
         self._answers: list[tuple[Intent, BrokerOrder]] = []  # acknowledged, not committed yet
         self._findings: list[Finding] = []
         self._paused: control.Control | None = None  # as this turn found it
-        self._halt_seen = ""
         self._seen: tuple[object, ...] = ()  # what the ledger and the kill file looked like then
         with desk.ledger.reading() as connection:
             self._begun = runs.opened_at(connection, run)
@@ -197,7 +197,7 @@ class Execution:
                     if self._times.is_late(intent):
                         behind.add(intent.parent)
                     is_ready = due <= self._desk.clock.now() and intent.parent not in behind
-                    if is_ready and self._paused is None and self._may_send():
+                    if is_ready and self._paused is None and self._may_send() and not self._gate.why_held(intent):
                         self._send(intent)
                         wakes += self._next(intent)
                     else:
@@ -230,7 +230,7 @@ class Execution:
 
     def _due(self, intent: Intent) -> datetime:
         asked = self._not_before.get(intent.client_order_id)
-        times = [intent.not_before, asked, self._times.earliest(intent)]
+        times = [intent.not_before, asked, self._times.earliest(intent), self._gate.held_until(intent)]
         return max((t for t in times if t is not None), default=self._run.started)
 
     def _next(self, intent: Intent) -> list[datetime]:

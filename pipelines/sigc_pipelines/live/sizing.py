@@ -71,8 +71,10 @@ def size(
     money: Decimal,
     lot: Decimal,
     min_value: Decimal = ZERO,
+    short_lot: Decimal | None = None,
 ) -> tuple[Order, ...]:
-    """Return the orders that bring `held` to `weights`. in_flight: signed quantities of open orders.
+    """Return the orders that bring `held` to `weights`. in_flight: signed quantities of open orders; short_lot: the lot
+    of short positions, where it is not the same.
 
     Assets without a positive price get no order. An order below `min_value` is left out, unless it closes a position.
 
@@ -86,7 +88,7 @@ def size(
         price = prices.get(asset)
         if price is None or price <= 0:
             continue
-        wanted = quantity_of(weight, money, price, lot)
+        wanted = quantity_of(weight, money, price, lot if weight >= 0 or short_lot is None else short_lot)
         change = wanted - held.get(asset, ZERO) - in_flight.get(asset, ZERO)
         if change == 0 or (abs(change) * price < min_value and wanted != 0):
             continue

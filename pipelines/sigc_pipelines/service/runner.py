@@ -61,6 +61,7 @@ from sigc_pipelines.service.scripts import keep_output, run_script
 from sigc_pipelines.service.workspaces import Workspaces, alive
 from sigc_pipelines.stopping.breaker_closing import close_by_breakers
 from sigc_pipelines.stopping.kill_switch import kill
+from sigc_pipelines.stopping.live_start import halt_before_live
 from sigc_pipelines.target_feeds import FreshFeed
 
 
@@ -91,6 +92,7 @@ class DaemonRunner:
         self._opened_on = ""
         self._work_dir = services.ledger.directory
         self._broker = self._opened_broker(services.clock)
+        halt_before_live(services.ledger, self._broker)
 
     def check(self) -> tuple[CheckedStrategy, ...]:
         """Check every strategy file. Return its errors and warnings."""

@@ -16,6 +16,7 @@ from sigc_pipelines.live import waiting
 from sigc_pipelines.live.decision import Decision, bounds, within_size
 from sigc_pipelines.live.finish import finish
 from sigc_pipelines.live.judging import bounds_record
+from sigc_pipelines.live.reversals import account_positions, split_reversals
 from sigc_pipelines.live.sizing import decimal, lot_of, size, window_end, write_down
 from sigc_pipelines.live.slice_times import Window, window_record
 from sigc_pipelines.live.valuing import BookValue
@@ -43,11 +44,12 @@ def execute(
 ) -> DecidedOrders:
     """Size, write down, send and resolve the orders; a dry run stops before anything is written down."""
     trading, made, now, snapshot = context.trading, judged.decision, loaded.value, computed.snapshot
-    settings, step = trading.config.execution, trading.broker.capabilities().quantity_step
+    settings, can = trading.config.execution, trading.broker.capabilities()
     in_flight = _in_flight(context)
-    lot = lot_of(settings, step)
+    step = can.quantity_step
+    lot, short_lot = lot_of(settings, step), lot_of(settings, can.short_step or step)
     changes, least = _changes(snapshot, made, in_flight), decimal(settings.min_order_value)
-    whole = size(changes, now.positions, in_flight, now.prices, made.basis.money, lot, least)
+    whole = size(changes, now.positions, in_flight, now.prices, made.basis.money, lot, least, short_lot)
     measured = bounds(snapshot, made, now, in_flight, whole, lot)
     sized, small = within_size(whole, measured, now.positions, trading.config.safety, lot)
     findings += small
@@ -56,6 +58,10 @@ def execute(
     at, clock = context.at, trading.clock
     opens = max(clock.now(), at.session.open) if at.session.open < at.cut_off else clock.now()
     intents = write_down(sized, context.run, context.ledger.id, settings, step, opens)
+    if not can.crosses_zero:
+        with context.ledger.reading() as connection:
+            account = account_positions(connection)
+        intents = split_reversals(intents, context.run, context.ledger.id, account, short_lot)
     marks = _marks(snapshot, now, {o.asset for o in sized})
     if context.is_dry:
         told = "; ".join([f"{len(intents)} orders would go out", *(f.message for f in loaded.doubts)])

@@ -23,6 +23,15 @@ def unfilled(filled: str) -> str:
     return f", {UNFILLED[filled]}" if filled in UNFILLED else ""
 
 
+def has_no_money(broker: str) -> bool:
+    """Return True if a broker, as a status names it, is known to trade no real money.
+
+    >>> [has_no_money(name) for name in ("paper", "alpaca paper", "alpaca live", "mine")]
+    [True, True, False, False]
+    """
+    return broker.split(" ")[-1] == "paper"
+
+
 @dataclass(frozen=True, slots=True)
 class StrategyStatus:
     """A strategy: active, paused, disabled or halted; its last run and how it ended; when it is due next.
@@ -112,7 +121,7 @@ class Details:
 class StatusReply:
     """The status of a daemon: starting, running or stopping. zone: of the times shown. identity: of the process.
 
-    life: of this start; a restart keeps the process and changes it. broker: where orders go, `paper` or a name.
+    life: of this start; a restart keeps the process and changes it. broker: where orders go, see `has_no_money`.
     page: the address of the status page, '' without one. alerts: open ones by severity. breakers: tripped ones.
     """
 

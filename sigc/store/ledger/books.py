@@ -103,6 +103,12 @@ def quantities(connection: sqlite3.Connection, key: BookKey) -> dict[str, Decima
     return {p.asset: p.quantity for p in positions(connection, key)}
 
 
+def quantity_of_all(connection: sqlite3.Connection, asset: str) -> Decimal:
+    """Return what all books together hold of an asset, signed."""
+    rows = connection.execute("SELECT quantity FROM positions WHERE asset = ?", (asset,))
+    return sum((Decimal(quantity) for (quantity,) in rows), ZERO)
+
+
 def cursor(connection: sqlite3.Connection) -> str:
     """Return the position up to which the broker's activities are recorded."""
     row = connection.execute("SELECT value FROM meta WHERE key = 'activities'").fetchone()

@@ -171,8 +171,15 @@ def in_flight(connection: sqlite3.Connection, book: BookKey | None = None) -> tu
 
 
 def in_flight_of(connection: sqlite3.Connection, asset: str) -> tuple[Intent, ...]:
-    """Return the orders in an asset that may still be filled, of all books, oldest first."""
-    return _many(connection, f"WHERE i.state IN {_IN_FLIGHT} AND i.asset = ? ORDER BY i.number", asset)
+    """Return the orders of one asset that may still be filled, of all books, oldest first."""
+    where = f"WHERE i.state IN {_IN_FLIGHT} AND i.asset = ? ORDER BY i.number"
+    return _many(connection, where, asset)
+
+
+def has_open_sales(connection: sqlite3.Connection) -> bool:
+    """Return True if a sale, of any book, is at the broker or may be there."""
+    where = f"i.state IN {_IN_FLIGHT} AND i.state <> 'planned' AND i.side = 'sell'"
+    return bool(connection.execute(f"SELECT EXISTS (SELECT 1 FROM intents i WHERE {where})").fetchone()[0])  # noqa: S608
 
 
 def given_up(connection: sqlite3.Connection, since: datetime) -> tuple[Intent, ...]:
