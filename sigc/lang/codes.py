@@ -162,6 +162,11 @@ CODES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "them (partial), or all (nothing_traded). The message counts them and gives the first reasons. A run that "
             "sent nothing has not used its session: run it again when the reason is gone.",
         ),
+        "E806": (
+            "no time to send",
+            "The orders of the run cannot all leave before its cut-off: the broker takes so many orders a minute, or takes "
+            "none before it. The message has the arithmetic. Nothing was decided: the session can be traded yet.",
+        ),
         "E810": (
             "audit chain broken",
             "An audit record was altered: changed, dropped, repeated, swapped, cut off or replaced. The message names the "

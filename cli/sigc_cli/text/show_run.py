@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from sigc.errors import Severity
@@ -65,6 +66,7 @@ def as_data(ended: Ended) -> dict[str, Any]:
         "broker": run.broker,
         "outcome": str(run.outcome),
         "message": run.message,
+        "waiting": None if ended.waiting is None else asdict(ended.waiting) | {"at": ended.waiting.at.isoformat()},
         "digests": dict(sorted(run.digests.items())),
         "weights": held(ended),
         "seconds": {str(s.name): s.seconds for s in ended.stages},

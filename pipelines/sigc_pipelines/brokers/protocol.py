@@ -102,7 +102,8 @@ class Capabilities:
 
     quantity_step: quantities are multiples of it (1: whole shares). shorting: takes orders that sell more than is
     held. order_types, times_in_force: the allowed settings of `execution`. simulated: must be told the market, see
-    `Simulated`.
+    `Simulated`. queues: takes orders for a session from the close before it on, else from its open only.
+    orders_per_minute: the most orders that it takes in a minute, None without such a limit.
     """
 
     name: str
@@ -112,6 +113,8 @@ class Capabilities:
     order_types: frozenset[OrderType] = frozenset(OrderType)
     times_in_force: frozenset[TimeInForce] = frozenset(TimeInForce)
     simulated: bool = False
+    queues: bool = True
+    orders_per_minute: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

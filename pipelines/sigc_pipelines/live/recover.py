@@ -6,7 +6,8 @@
 
 Runs are completed side by side: none waits for the slices of another. Two ways:
 
-    recover             everything, to its end, in one thread that goes from run to run: a process without a daemon
+    recover             everything, to its end, in one thread that goes from run to run: a process without a daemon; but
+                        runs whose orders wait for the open go on waiting, for a daemon or a later process
     recover_at_start    what needs no waiting; then `complete` in a thread of its own for each run that decided: the
                         daemon, which answers meanwhile
 
@@ -26,11 +27,13 @@ from heapq import heappop, heappush
 
 from sigc.store.ledger import books, control, orders, runs
 from sigc.store.ledger.records import UNRESOLVED, IntentState, Outcome, Run, RunKind, RunStage, StageName
+from sigc.store.ledger.waiting import waiting_of
 from sigc_pipelines.brokers.protocol import UnreachableError
 from sigc_pipelines.live.apply_fills import settle
 from sigc_pipelines.live.finish import completion
-from sigc_pipelines.live.send_orders import UNRESOLVED_HALT
-from sigc_pipelines.live.trading import RunWatch, Trading
+from sigc_pipelines.live.run_watch import RunWatch
+from sigc_pipelines.live.trading import Trading
+from sigc_pipelines.live.unresolved import UNRESOLVED_HALT
 from sigc_pipelines.records.artifacts import refresh, write_account
 
 _ENDED = "the process ended"
@@ -48,7 +51,7 @@ class RecoveryVerdict:
 def recover(
     trading: Trading, tell: Callable[[RecoveryVerdict], None] = lambda _: None, strategy: str = ""
 ) -> tuple[RecoveryVerdict, ...]:
-    """Resolve everything that an earlier process left, or a failed run of one strategy. Return when all is over.
+    """Resolve what an earlier process left, or a failed run of one strategy, but for orders that wait for the open.
 
     strategy: '' for all, when no run is under way; else only no trade of that strategy may be. Raises SigcError E310
     when the ledger fails.
@@ -57,7 +60,9 @@ def recover(
     verdicts = [*_interrupted(trading, why, tell, strategy)]
     with trading.ledger.reading() as connection:
         left = runs.open_trades(connection, strategy)
+        waiting = waiting_of(connection, [run.id for run in left], trading.clock.now())
         closed = _doubtful(connection, strategy)
+    left = tuple(run for run in left if run.id not in waiting)
     # Open runs first: completing them resolves most orders. Then closed runs whose orders are still unknown.
     for done in _side_by_side([_Completing(trading, r, why) for r in left] + [_Resolving(trading, r) for r in closed]):
         verdicts.append(done.end())

@@ -16,12 +16,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sigc.errors import Diagnostic, Severity, SigcError
 from sigc.store.ledger import runs
 from sigc.store.ledger.control import accepted_by_hand
 from sigc.store.ledger.records import Finding, Outcome, Run, RunStage, StageName
+from sigc.store.ledger.waiting import waiting_of
+from sigc.store.ledger.waiting_orders import WaitingOrders
 from sigc_pipelines.live.open_run import open_run
 from sigc_pipelines.live.publish import publish
 from sigc_pipelines.live.session import moment
@@ -88,7 +90,7 @@ def carry_out(trading: Trading, request: Request, feed: TargetFeed, watch: RunWa
     finally:
         if not _is_left_open(context, outcome):
             run = _closed(context, outcome, message)
-    return reached.ended(run, problems)
+    return replace(reached.ended(run, problems), waiting=_waiting(context))
 
 
 def _through_stages(context: RunContext, reached: _Reached) -> tuple[Outcome, str]:
@@ -144,6 +146,14 @@ def _is_left_open(context: RunContext, outcome: Outcome) -> bool:
     """Return True for a run that failed after it decided: `recover.py` resolves its orders, then closes it."""
     with context.ledger.reading() as connection:
         return outcome is Outcome.FAILED and runs.is_decided(connection, context.run.id)
+
+
+def _waiting(context: RunContext) -> WaitingOrders | None:
+    """Return the orders of the run that wait for the open."""
+    if context.is_dry or not context.trading.has_files:
+        return None
+    with context.ledger.reading() as connection:
+        return waiting_of(connection, [context.run.id], context.trading.clock.now()).get(context.run.id)
 
 
 def _closed(context: RunContext, outcome: Outcome, message: str) -> Run:

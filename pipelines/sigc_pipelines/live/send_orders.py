@@ -21,7 +21,6 @@ Neighbours: `apply_fills.py` applies the broker's report, `checks/` judges each 
 from __future__ import annotations
 
 import sqlite3
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -34,6 +33,7 @@ from sigc.host import kill_file
 from sigc.store.ledger import control, orders, runs
 from sigc.store.ledger.ledger import Ledger, Transaction
 from sigc.store.ledger.records import UNRESOLVED, WORKING, Finding, Intent, IntentState, Run
+from sigc.store.ledger.waiting_orders import WaitingOrders
 from sigc_pipelines.brokers.protocol import (
     Broker,
     BrokerOrder,
@@ -45,12 +45,14 @@ from sigc_pipelines.brokers.protocol import (
 )
 from sigc_pipelines.live.apply_fills import settle
 from sigc_pipelines.live.order_answers import look_up, record_answer, request_of
+from sigc_pipelines.live.order_window import SendingEnd
+from sigc_pipelines.live.run_watch import RunWatch
 from sigc_pipelines.live.slice_times import SliceTimes
+from sigc_pipelines.live.unresolved import halt_unresolved
 from sigc_pipelines.stopping.halts import halt_in_force
 
 _LONGEST_WAIT_S = 30.0  # cap of the lookup backoff and of retry_after_s
 _LOOK_EVERY_S = 0.5  # between two looks at what is paused or halted, while it waits
-UNRESOLVED_HALT = "unresolved"  # value of the halt of an order without an outcome; `recover.py` lifts only this one
 # Returns what is wrong with an order about to be sent. Called inside the transaction that marks the order as sending.
 Judge = Callable[[Transaction, Intent], tuple[Finding, ...]]
 
@@ -85,9 +87,9 @@ class _Doubt:
 class Execution:
     """Execution of one run: brings each intent to a final or working state. Call `run`, once, or drive `steps`.
 
-    ends: nothing is sent after it (the cut-off, or the stage's deadline). stop: set from outside to send nothing more.
-    waiting: called with what it waits for, and until when (None: for an answer, soon); '' when it goes on.
-    passes_halt: for orders that close positions under a halt or a pause (`closing_out.py`), and no others.
+    end: nothing is sent after it. watch: told what it waits for; its `stop` is set from outside to send nothing more.
+    opens: the open of the session, for which orders may wait. passes_halt: for orders that close positions under a halt
+    or a pause (`closing_out.py`), and no others.
     """
 
     def __init__(
@@ -95,15 +97,16 @@ class Execution:
         desk: Desk,
         run: Run,
         judge: Judge,
-        ends: datetime,
-        stop: threading.Event | None = None,
+        end: SendingEnd,
+        watch: RunWatch | None = None,
         times: SliceTimes | None = None,
-        waiting: Callable[[str, datetime | None], None] = lambda _why, _until: None,
+        opens: datetime | None = None,
         *,
         passes_halt: bool = False,
     ) -> None:
-        self._desk, self._run, self._judge, self._ends = desk, run, judge, ends
-        self._stop, self._waiting = stop or threading.Event(), waiting
+        self._desk, self._run, self._judge, self._end, self._ends = desk, run, judge, end, end.at
+        self._watch, self._opens = watch or RunWatch(), opens
+        self._stop = self._watch.stop
         self._times = times or SliceTimes(desk, run)
         self._passes_halt = passes_halt
         self._doubts: dict[str, _Doubt] = {}
@@ -111,7 +114,7 @@ class Execution:
         self._answers: list[tuple[Intent, BrokerOrder]] = []  # acknowledged, not committed yet
         self._findings: list[Finding] = []
         self._paused: control.Control | None = None  # as this turn found it
-        self._halt_seen = ""
+        self._stops_seen: tuple[object, ...] = ()  # pause, halt and cancel, as it found them
         self._seen: tuple[object, ...] = ()  # what the ledger and the kill file looked like then
         with desk.ledger.reading() as connection:
             self._begun = runs.opened_at(connection, run)
@@ -136,14 +139,16 @@ class Execution:
             now = self._desk.clock.now()
             if now >= gives_up:
                 self._drop_what_may_not_go()
-                self._halt()
+                if left := [i for i in self._intents() if i.state in UNRESOLVED]:
+                    self._findings.append(halt_unresolved(self._desk.ledger, self._run, left))
                 break
             # Wake at the cut-off too: planned orders expire then, not when they would have been due.
             until = min(*wakes, gives_up, self._ends if now < self._ends else gives_up)
             self._tell(until)
             yield until
+        self._watch.opening(None)
         yield from self._await_fills()
-        self._waiting("", None)
+        self._watch.waiting("", None)
 
     def sleep(self, until: datetime) -> None:
         """Wait until an instant; a stopped run wakes up within a second, and one that is paused, resumed or halted."""
@@ -155,10 +160,10 @@ class Execution:
             self._desk.clock.sleep(min(left, self._desk.settings.lookup_backoff_s))
 
     def _has_changed(self) -> bool:
-        """Return True if a pause or halt has begun or ended since the last look."""
+        """Return True if a pause, halt or cancel has begun or ended since the last look."""
         before, self._seen = self._seen, self._stamp()
         # Where nothing was written, nothing is read: a hand-turned clock passes hours in many looks.
-        return before != self._seen and (self._pause(), self._halted()) != (self._paused, self._halt_seen)
+        return before != self._seen and (self._pause(), self._halted(), self._asked_to_end()) != self._stops_seen
 
     def _stamp(self) -> tuple[object, ...]:
         """Return a value that changes with every write of the ledger, and with the kill file."""
@@ -167,20 +172,29 @@ class Execution:
 
     def _tell(self, until: datetime) -> None:
         """Tell what it waits for."""
-        left = [i for i in self._intents() if i.state in UNRESOLVED or i.state is IntentState.PLANNED]
-        doubtful = sum(i.state in UNRESOLVED for i in left)
+        found, watch = self._intents(), self._watch
+        planned = [i for i in found if i.state is IntentState.PLANNED]
+        doubtful = sum(i.state in UNRESOLVED for i in found)
+        due = min((self._due(i) for i in planned), default=until)
+        # Orders that are due before the open, and still there, are kept off by the broker.
+        is_early = self._opens is not None and self._desk.clock.now() < self._opens <= due
+        waits = bool(planned) and not doubtful and is_early
+        watch.opening(WaitingOrders(len(planned), sum(i.state in WORKING for i in found), due) if waits else None)
         if self._paused is not None and not doubtful:
-            self._waiting(f"held: paused {self._paused.by}", self._ends)
+            watch.waiting(f"held: paused {self._paused.by}", self._ends)
         elif doubtful:
-            self._waiting(f"{doubtful} order(s) without an outcome are looked up", None)
+            watch.waiting(f"{doubtful} order(s) without an outcome are looked up", None)
+        elif waits:
+            watch.waiting(f"{len(planned)} order(s) wait for the open, until {due:%d %b %H:%M:%S} UTC", until)
         else:
-            self._waiting(f"{len(left)} order(s) wait, the next until {until:%H:%M:%S} UTC", until)
+            watch.waiting(f"{len(planned)} order(s) wait, the next until {until:%H:%M:%S} UTC", until)
 
     def _turn(self) -> list[datetime]:
         """Do everything that is due now. Return the instants at which the rest is due."""
         self._drop_what_may_not_go()
         self._seen = self._stamp()
-        self._paused, self._halt_seen = self._pause(), self._halted()
+        self._paused = self._pause()
+        self._stops_seen = (self._paused, self._halted(), self._asked_to_end())
         found = self._times.replan(self._intents(), is_held=self._paused is not None)
         self._findings += found
         wakes, behind = [], set[str]()
@@ -270,10 +284,10 @@ class Execution:
         elif halted and not self._stop.is_set():
             to, why, check, weight = IntentState.DENIED, halted, "halted", Severity.DENIAL
         if is_over:
-            to, name, why = IntentState.EXPIRED, "expire", "the cut-off passed before this order was sent"
+            end = self._end
+            to, name, why, check, weight = end.to, end.name, end.why, end.check, end.severity
             if self._paused is not None:
                 why = f"{why}: it was held, paused {self._paused.by}"
-            check, weight = "cut_off", Severity.WARNING
         with self._desk.ledger.transaction(name) as tx:
             # Read in the transaction: a halt or cancel in another thread may have ended them meanwhile.
             planned = [i for i in orders.of_run(tx.connection, self._run.id) if i.state is IntentState.PLANNED]
@@ -386,21 +400,6 @@ class Execution:
             doubt.wait_s = min(_LONGEST_WAIT_S, 2 * doubt.wait_s)
             doubt.at = self._desk.clock.now() + timedelta(seconds=doubt.wait_s)
 
-    def _halt(self) -> None:
-        """Halt the strategy until its orders are resolved. A person's halt is kept."""
-        left = [i for i in self._intents() if i.state in UNRESOLVED]
-        if not left:
-            return
-        assets = tuple(sorted(i.asset for i in left))
-        why = f"{len(left)} order(s) without a known outcome at the cut-off"
-        strategy = self._run.key.strategy
-        with self._desk.ledger.transaction("control") as tx:
-            held = control.get(tx.connection, control.HALTED, strategy)
-            if held is None or held.value == UNRESOLVED_HALT:
-                control.put(tx, control.HALTED, strategy, UNRESOLVED_HALT, "sigc", why)
-            tx.audit(runs.event("alert", self._run, {"severity": "critical", "message": why, "assets": assets}))
-        self._findings.append(Finding("unresolved", Severity.ERROR, why, assets))
-
     def _await_fills(self) -> Iterator[datetime]:
         """Apply fills until no order works or the time is up. A simulation fills at its marks only: no wait."""
         waits = 0.0 if simulation(self._desk.broker) else self._desk.settings.fill_wait_s
@@ -416,5 +415,5 @@ class Execution:
             now = self._desk.clock.now()
             if now >= until or self._stop.is_set() or not any(i.state in WORKING for i in self._intents()):
                 return
-            self._waiting("fills are awaited", until)
+            self._watch.waiting("fills are awaited", until)
             yield min(now + timedelta(seconds=pause), until)

@@ -167,7 +167,9 @@ class DaemonRunner:
         with ledger.reading() as connection:
             found = runs.find(connection, run)
         watch.stage(str(StageName.EXECUTE))
-        verdict = complete(trading, found, Followed(stop=watch.cancelled, waiting=watch.waiting), why)
+        verdict = complete(
+            trading, found, Followed(stop=watch.cancelled, waiting=watch.waiting, opening=watch.opening), why
+        )
         key = BookKey(found.key.strategy, found.key.portfolio)
         tell_doubts(self._services.metrics, ledger, run, key.strategy)
         tell_book(self._services.metrics, ledger, key)
@@ -234,7 +236,7 @@ class DaemonRunner:
             digests=digests(compiled.strategy, config),
         )
         feed = FreshFeed(compiled.strategy, self._spaces.workspace(watch, order.strategy), config.execution.capital)
-        followed = Followed(lambda stage: watch.stage(str(stage)), watch.cancelled, watch.waiting)
+        followed = Followed(lambda stage: watch.stage(str(stage)), watch.cancelled, watch.waiting, watch.opening)
         with self._desk(order, config) as desk:
             ended = carry_out(desk, request, feed, followed)
         if order.kind == RunKind.TRADE:
@@ -314,6 +316,7 @@ class DaemonRunner:
             not self._is_decided(run.id),
             (*compiled.warnings, *ended.problems),
             dict(self._output.run_result(ended)),
+            ended.waiting,
         )
 
     def _is_decided(self, run: str) -> bool:

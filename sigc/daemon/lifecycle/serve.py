@@ -280,6 +280,11 @@ async def _finish_runs(daemon: Controller) -> bool:
     finishing, cut = asyncio.ensure_future(daemon.runs.finish(1e9)), asyncio.ensure_future(daemon.cut_off.wait())
     await asyncio.wait([finishing, cut], return_when=asyncio.FIRST_COMPLETED)
     for left in daemon.under_way():
+        if left.waiting is not None:  # nothing of it was sent, and the next start goes on
+            log.info(
+                "orders wait for the open over this end", extra={"of": left.order.id, "orders": left.waiting.planned}
+            )
+            continue
         log.warning("a run is cut off", extra={"of": left.order.id, "stage": left.stage})
         left.cancelled.set()
     await asyncio.wait([finishing], timeout=_LAST_WORDS_S)

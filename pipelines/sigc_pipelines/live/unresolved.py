@@ -1,0 +1,25 @@
+"""Halt of a strategy whose orders have no known outcome: who is alerted, and until when nothing more is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sigc.errors import Severity
+from sigc.store.ledger import control, runs
+from sigc.store.ledger.ledger import Ledger
+from sigc.store.ledger.records import Finding, Intent, Run
+
+UNRESOLVED_HALT = "unresolved"  # value of the halt of an order without an outcome; `recover.py` lifts only this one
+
+
+def halt_unresolved(ledger: Ledger, run: Run, left: Sequence[Intent]) -> Finding:
+    """Halt the strategy until the orders of a run that are left are resolved. A person's halt is kept."""
+    assets = tuple(sorted(i.asset for i in left))
+    why = f"{len(left)} order(s) without a known outcome at the cut-off"
+    strategy = run.key.strategy
+    with ledger.transaction("control") as tx:
+        held = control.get(tx.connection, control.HALTED, strategy)
+        if held is None or held.value == UNRESOLVED_HALT:
+            control.put(tx, control.HALTED, strategy, UNRESOLVED_HALT, "sigc", why)
+        tx.audit(runs.event("alert", run, {"severity": "critical", "message": why, "assets": assets}))
+    return Finding("unresolved", Severity.ERROR, why, assets)
