@@ -134,7 +134,8 @@ class ReconcileLoop:
             return
         now = self._daemon.clock.now()
         care = BookState(now)
-        if live.left and end.outcome is Outcome.FAILED:  # it is completed again, after a wait that grows
+        # It is completed again, after a wait that grows.
+        if live.left and end.outcome in (Outcome.FAILED, Outcome.UNRESOLVED):
             care = after_trouble(self._care.get(order.strategy, care), now, end.message)
         self._care[order.strategy] = care
 

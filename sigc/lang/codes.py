@@ -150,7 +150,11 @@ CODES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "not now",
             "The strategy is halted or paused, or the session's cut-off has passed. The message gives the time, the person and the reason.",
         ),
-        "E803": ("too late", "A stage of the run took longer than its deadline; nothing more was sent."),
+        "E803": (
+            "too late",
+            "A stage of the run took longer than its deadline, and was given up; nothing more was sent. If what it waits for "
+            "hangs, a health check says so until it answers (`sigc status --detailed`).",
+        ),
         "E804": (
             "not for this book",
             "The request can't be carried out on the book in its current state: the new name is held already, an order is "

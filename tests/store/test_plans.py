@@ -318,6 +318,7 @@ def looks(connection: sqlite3.Connection, run: str) -> None:
     runs.opens_of(connection, run)
     books.fills_of(connection, run)
     books.count_fills(connection, run)
+    books.newest_fill(connection)
     books.count_fills_of(connection, BOOK)
     assert books.has_traded(connection, "A")
     assert not books.has_traded(connection, "NOPE")

@@ -213,7 +213,7 @@ def test_a_killed_wait_goes_on_in_the_next_process(floor: Floor) -> None:
     killed_while_it_waits(floor)
     told: list[WaitingOrders | None] = []
     with strict(floor, at=open_of(floor) - timedelta(minutes=20), is_recovering=False) as desk:
-        assert recover(desk.trading) == ()  # nobody is held up by it
+        assert recover(desk.trading, leaves_waiting=True) == ()  # nobody is held up by it
         assert set(desk.states().values()) == {S.PLANNED}
         with pytest.raises(SigcError, match="already"):
             desk.run("again")
@@ -243,7 +243,7 @@ def test_a_wait_that_nobody_resumed_ends_unsent(floor: Floor) -> None:
 
 def test_a_halt_after_the_kill_counts(floor: Floor) -> None:
     killed_while_it_waits(floor)
-    with strict(floor, at=open_of(floor) - timedelta(minutes=20)) as desk:
+    with strict(floor, at=open_of(floor) - timedelta(minutes=20), is_recovering=False) as desk:
         halts(desk)
         assert set(desk.states().values()) == {S.DENIED}
     with strict(floor, at=open_of(floor) + timedelta(minutes=1)) as desk:

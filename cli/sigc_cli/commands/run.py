@@ -189,6 +189,7 @@ def ended_here(
     from sigc_pipelines.backtest.backtest import pick_of
     from sigc_pipelines.live.run import carry_out
     from sigc_pipelines.live.run_watch import RunWatch
+    from sigc_pipelines.live.scratch import in_its_time
     from sigc_pipelines.target_feeds import FreshFeed
     from sigc_pipelines.text import results_text as show
 
@@ -202,15 +203,18 @@ def ended_here(
     place = place_of(loaded, work_dir, name)
     click.echo(f"no daemon answers: running in this process, with the ledger of {place}", err=True)
     bar = show.ProgressBar()
-    with workspace(settings, chosen, bar) as space, trading(settings, place, wish, render) as (desk, earlier):
+    watch = RunWatch(opening=lambda found: _tell_opening(found, settings.schedule.timezone))
+    opened = trading(settings, place, wish, render, watch=watch)
+    with workspace(settings, chosen, bar) as space, opened as (desk, earlier):
         if desk.broker.capabilities().is_live and not wish.is_dry:
             message = "a live broker is traded by the daemon alone"
             raise SigcError(Diagnostic("E900", message, hint="start it by `sigc daemon`, or add --dry-run"))
         for verdict in earlier:
             click.echo(f"{verdict.run}: {verdict.outcome}, {verdict.message}", err=True)
         try:
-            watch = RunWatch(opening=lambda found: _tell_opening(found, settings.schedule.timezone))
-            return carry_out(desk, asked, FreshFeed(compiled.strategy, space, settings.execution.capital), watch)
+            feed = FreshFeed(compiled.strategy, space, settings.execution.capital)
+            with in_its_time(desk, asked) as account:
+                return account.told(carry_out(account.trading, asked, feed, watch))
         finally:
             bar.close()
 

@@ -48,7 +48,7 @@ from sigc_pipelines.live.order_answers import look_up, record_answer, request_of
 from sigc_pipelines.live.order_window import SendingEnd
 from sigc_pipelines.live.run_watch import RunWatch
 from sigc_pipelines.live.slice_times import SliceTimes
-from sigc_pipelines.live.unresolved import halt_unresolved
+from sigc_pipelines.live.unresolved import Doubt, halt_unresolved
 from sigc_pipelines.stopping.halts import halt_in_force
 
 _LONGEST_WAIT_S = 30.0  # cap of the lookup backoff and of retry_after_s
@@ -75,15 +75,6 @@ class Executed:
     doubtful: tuple[Intent, ...]
 
 
-@dataclass(slots=True)
-class _Doubt:
-    """An order without an outcome: since when it is in doubt, the next lookup, and the wait (s) after that."""
-
-    since: datetime
-    at: datetime
-    wait_s: float
-
-
 class Execution:
     """Execution of one run: brings each intent to a final or working state. Call `run`, once, or drive `steps`.
 
@@ -106,10 +97,11 @@ class Execution:
     ) -> None:
         self._desk, self._run, self._judge, self._end, self._ends = desk, run, judge, end, end.at
         self._watch, self._opens = watch or RunWatch(), opens
-        self._stop = self._watch.stop
+        self._stop, self._pulse = self._watch.stop, self._watch.pulse
+        self._pulse.ends = self._ends
         self._times = times or SliceTimes(desk, run)
         self._passes_halt = passes_halt
-        self._doubts: dict[str, _Doubt] = {}
+        self._doubts: dict[str, Doubt] = {}
         self._not_before: dict[str, datetime] = {}  # by order id: the broker asked to wait until then
         self._answers: list[tuple[Intent, BrokerOrder]] = []  # acknowledged, not committed yet
         self._findings: list[Finding] = []
@@ -153,6 +145,7 @@ class Execution:
     def sleep(self, until: datetime) -> None:
         """Wait until an instant; a stopped run wakes up within a second, and one that is paused, resumed or halted."""
         while (left := (until - self._desk.clock.now()).total_seconds()) > 0 and not self._stop.is_set():
+            self._pulse.beat()
             self._desk.clock.sleep(min(left, _LOOK_EVERY_S))
             if self._has_changed():
                 return
@@ -200,6 +193,7 @@ class Execution:
         wakes, behind = [], set[str]()
         # States are read anew each turn: a cancel by hand or a sweep in another thread may have moved an order.
         for intent in self._intents():
+            self._pulse.beat()
             match intent.state:
                 case IntentState.PLANNED:
                     due = self._due(intent)
@@ -268,7 +262,8 @@ class Execution:
 
     def _asked_to_end(self) -> control.Control | None:
         with self._desk.ledger.reading() as connection:
-            return control.get(connection, control.CANCELLED, self._run.id)
+            names = (control.CANCELLED, control.REVOKED)
+            return next((c for n in names if (c := control.get(connection, n, self._run.id)) is not None), None)
 
     def _drop_what_may_not_go(self) -> None:
         """Deny, cancel or expire planned orders that may not be sent any more."""
@@ -364,13 +359,13 @@ class Execution:
 
     # Looking up
 
-    def _begin_doubt(self, intent: Intent) -> _Doubt:
+    def _begin_doubt(self, intent: Intent) -> Doubt:
         wait, now = self._desk.settings.lookup_backoff_s, self._desk.clock.now()
-        doubt = _Doubt(now, now + timedelta(seconds=wait), wait)
+        doubt = Doubt(now, now + timedelta(seconds=wait), wait)
         self._doubts[intent.client_order_id] = doubt
         return doubt
 
-    def _doubt(self, intent: Intent) -> _Doubt:
+    def _doubt(self, intent: Intent) -> Doubt:
         """Return the doubt about an order. One that a crash left is looked up at once."""
         known = self._doubts.get(intent.client_order_id)
         if known is None:

@@ -100,7 +100,7 @@ class Ended:
     """A run that has ended. problems: reasons of a refusal or failure. orders: sent, or (dry run) that would be sent.
 
     turn: of the book, None if the run ended before. held: weights that it held when it decided, (assets,). waiting: its
-    orders that are at the broker and wait for the open.
+    orders that are at the broker and wait for the open. scratch: why it traded a scratch account, '' if it did not.
     """
 
     run: Run
@@ -112,3 +112,4 @@ class Ended:
     turn: RebalanceTurn | None = None
     held: Floats | None = None
     waiting: WaitingOrders | None = None
+    scratch: str = ""

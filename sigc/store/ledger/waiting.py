@@ -31,4 +31,4 @@ def _waiting(connection: sqlite3.Connection, run: str, now: datetime) -> Waiting
     if opens is None or now >= opens:
         return None
     at = opens if due is None else datetime.fromisoformat(due)
-    return WaitingOrders(planned, sent, at) if at > now else None
+    return WaitingOrders(planned, sent, at) if at >= opens else None  # slices that leave before the open do not wait
