@@ -1,4 +1,4 @@
-"""Reads of the command line: from a daemon that answers, else from the ledger of the work dir."""
+"""Reads and changes of books from the command line: by a daemon that answers, else in this process."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from sigc.config.check import LoadedConfig
     from sigc.rpc.client import Client
+    from sigc_pipelines.live.trading import Trading
 
 T = TypeVar("T")
 Target = tuple[Path | None, str | None, str | None]  # --config, --address, --name
@@ -45,6 +46,35 @@ def from_daemon(target: Target, work_dir: Path | None, ask: Callable[[Client], T
             raise  # nor is there a ledger
         click.echo(f"no daemon answers: reading the ledger in {place}", err=True)
         return None
+
+
+def by_daemon_or_here(
+    target: Target, work_dir: Path | None, ask: Callable[[Client], T], here: Callable[[Trading], T]
+) -> T:
+    """Return the daemon's reply; if a work dir is named, or no daemon runs (which is printed), that of `here`, which
+    gets the books and the broker of this process.
+
+    Raises E900 for a daemon that does not answer, or is not there at an address that was given; E310 beside a daemon.
+    """
+    from sigc.rpc.client import NoDaemonError
+    from sigc_cli.daemon_call import daemon
+    from sigc_cli.text.run_view import render
+    from sigc_pipelines.assembly.trading import TradeOptions, trading
+
+    config, address, name = target
+    if work_dir is None:
+        try:
+            with daemon(config, address, name) as client:
+                return ask(client)
+        except NoDaemonError as gone:
+            if not gone.is_refused or address is not None:
+                raise
+    loaded = configuration(Choices(config=config))
+    place = place_of(loaded, work_dir, name)
+    if work_dir is None:
+        click.echo(f"no daemon answers: done in this process, with the ledger of {place}", err=True)
+    with trading(loaded.config, place, TradeOptions(), render) as (desk, _):
+        return here(desk)
 
 
 @contextmanager

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from sigc.config.settings import AuditSettings
     from sigc.store.audit.anchor import Anchor
     from sigc.store.audit.verify import ChainVerdict, IsSigned
+    from sigc.store.ledger.control import Control
+    from sigc.store.ledger.proof import LedgerFault
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +81,12 @@ def verify_here(
         return str(audit), verify_mirror(audit, ours, is_signed, signed_from)
 
 
-def book_faults(work_dir: Path | None, config: Path | None) -> tuple[str, ...]:
-    """Return the books whose numbers do not follow from their fills, charges and corporate actions."""
-    from sigc.store.ledger.recount import faults
+def table_faults(work_dir: Path | None, config: Path | None) -> tuple[tuple[LedgerFault, ...], tuple[Control, ...]]:
+    """Return the values of the ledger that are not what its records come to, and those of them that were accepted."""
+    from sigc.store.ledger.proof import accepted, faults
 
     with opened(work_dir, config) as here:
-        return faults(here.connection)
+        return faults(here.connection), accepted(here.connection)
 
 
 def verify_files(

@@ -7,11 +7,13 @@ running, 130 interrupted.
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
 import os
 import re
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -70,6 +72,25 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; every error leaves by its documented exit code."""
+    left_with = 1  # of an error that nothing caught
+
+    def leave() -> None:
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(left_with)
+
+    # First in, so last out. Beyond it come the destructors of native libraries: those of Arrow's threads now and then
+    # abort a process whose work is done (apache/arrow#34314), and its orders would count as failed.
+    atexit.register(leave)
+    try:
+        _run()
+    except SystemExit as end:
+        left_with = end.code if isinstance(end.code, int) else int(end.code is not None)
+        raise
+
+
+def _run() -> None:
     if sys.argv[1:2] not in (["daemon"], ["dashboard"]):  # these stay, and their memory matters more than their start
         gc.set_threshold(_MANY_OBJECTS)
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")  # there are none of ours: no search of all packages for some

@@ -34,7 +34,7 @@ _KEPT = "the book is up to date"
 ABOUT_BOOKS = frozenset({"book_not_kept", "books_differ", "ledger_damaged"})  # resolved by the event book.kept
 ABOUT_HEALTH = frozenset({"health_degraded", "runs_out"})  # their keys are names of checks
 RUNNING_OUT = frozenset({"calendar", "certificate"})  # checks of things that expire on a known day
-_TRADE, _DRY = "trade", "dry"
+_TRADE, _DRY, _RECONCILE = "trade", "dry", "reconcile"
 # The words of a title for each check of `on_stale_data`.
 _STALE = MappingProxyType(
     {"fresh": "data are late", "late": "data are late", "covered": "data are missing", "repeats": "data are stale"}
@@ -67,7 +67,7 @@ def run_refused(seen: RuleEvent) -> Iterator[Found]:
     facts = _facts(seen)
     if seen.event == "run.refused":
         yield Raise(seen.said("id"), f"{_of(seen)}: run refused", _run_text(seen, seen.said("id")))
-    elif seen.said("outcome") == "refused" and facts.kind != _DRY and not _is_told_otherwise(facts):
+    elif seen.said("outcome") == "refused" and facts.kind not in (_DRY, _RECONCILE) and not _is_told_otherwise(facts):
         yield Raise(seen.run, f"{_of(seen)}: run refused", _run_text(seen))
 
 
@@ -86,9 +86,11 @@ def data_late(seen: RuleEvent) -> Iterator[Found]:
 
 @rule("reconciliation", on=_ENDS, urgency=Urgency.CRITICAL, is_once=True, needs_run=True)
 def reconciliation(seen: RuleEvent) -> Iterator[Found]:
-    """Ledger and broker differ, or the broker refused the account: nothing was traded."""
+    """Ledger and broker differ, as a trade or a job of kind reconcile found; or the broker refused the account."""
     facts = _facts(seen)
-    if seen.said("outcome") in ("failed", "refused") and facts.kind == _TRADE and _differs(facts):
+    if facts.kind == _RECONCILE and seen.said("outcome") == "refused":
+        yield Raise(seen.run, f"{_of(seen)}: ledger and broker differ", _run_text(seen))
+    elif seen.said("outcome") in ("failed", "refused") and facts.kind == _TRADE and _differs(facts):
         is_refused = any(check == "E600" for check, _ in facts.errors)
         what = "the broker refused" if is_refused else "ledger and broker differ"
         yield Raise(seen.run, f"{_of(seen)}: {what}, nothing was traded", _run_text(seen))

@@ -174,6 +174,10 @@ class SafetySettings(Section):
         "hold",
         description="A wanted or held asset without a price: refuse, keep its position, want none of it, go on with a warning.",
     )
+    on_mismatch: Literal["alert", "halt", "adopt"] = Field(
+        "alert",
+        description="A job of kind reconcile finds that ledger and broker differ: tell it, halt everything too, or adopt dividends and fees first.",
+    )
     max_missing_pct: float = Field(
         0.05, ge=0, le=1, description="Share of the wanted and held assets that may lack a price."
     )

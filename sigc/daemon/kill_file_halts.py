@@ -12,7 +12,7 @@ from sigc.daemon.ordering import refusal
 from sigc.host import kill_file
 from sigc.host.kill_file import FileHalt
 from sigc.rpc.messages.page import StopDecision
-from sigc.store.ledger import control, halting
+from sigc.store.ledger import control, halting, proof
 from sigc.store.ledger.control import Control
 from sigc.store.ledger.ledger import Transaction
 
@@ -30,11 +30,15 @@ def take_in(tx: Transaction, work_dir: Path) -> tuple[str, ...]:
 def lift(tx: Transaction, work_dir: Path, scope: str, who: str, reason: str) -> bool:
     """End the halt of a scope, in the ledger and in the kill file. Return True if there was one.
 
+    What a ledger could not prove at its start is accepted by it.
+
     Raise SigcError: E901 for a rule's halt; E310 for the file, which ends the transaction.
     """
     held = control.get(tx.connection, control.HALTED, scope)
     if held is not None and held.who == halting.RULE:
         raise refusal(f"'{scope}' was halted by a rule: {held.reason}", "it ends by itself, with its cause")
+    if held is not None and held.value == proof.NOT_WHOLE:
+        proof.accept(tx, who, reason)
     was_halted = control.drop(tx, control.HALTED, scope, who, reason)
     return kill_file.lift_halt(work_dir, scope) or was_halted
 

@@ -302,11 +302,10 @@ MakeRunner = Callable[["Config", tuple[StrategyEntry, ...], Services], Runner]
 class DaemonParts:
     """The parts that the application hands to the daemon. Each is called in a thread and may import heavy libraries.
 
-    make_runner: builds the runner of a configuration. open_ledger: opens the ledger of a work dir. kinds: the kinds of
-    runs that its runners can do. page_command: starts the status page, called in the loop; None: there is no page.
+    make_runner: builds the runner of a configuration. open_ledger: opens the ledger of a work dir.
+    page_command: starts the status page, called in the loop; None: there is no page.
     """
 
     make_runner: MakeRunner
     open_ledger: Callable[[Config, Path, Clock], Ledger]
-    kinds: frozenset[str]
     page_command: Callable[[PageOrder], Sequence[str]] | None = None

@@ -27,6 +27,7 @@ from pathlib import Path
 
 from sigc.errors import Diagnostic, SigcError, exit_code, render
 
+_PID_WITHIN_S = 10.0  # a fork, on a machine under whatever load
 _MOST_BYTES = 65_536  # of a daemon's report
 _MOST_TEXT = 8_000
 
@@ -207,8 +208,12 @@ def _await(reading: int, timeout_s: float, output: Path | None) -> Launched:
 
 
 def _lines(reading: int, timeout_s: float) -> Iterator[bytes]:
-    """Yield each line as it comes, until the last writer is gone. Raise TimeoutError."""
-    end = time.monotonic() + timeout_s
+    """Yield each line as it comes, until the last writer is gone. Raise TimeoutError.
+
+    The first, which is the daemon's PID, is waited for somewhat longer: without it nobody could stop the daemon.
+    """
+    begun = time.monotonic()
+    end = begun + max(timeout_s, _PID_WITHIN_S)
     text = b""
     while len(text) < _MOST_BYTES:
         ready, _, _ = select.select([reading], [], [], max(0.0, end - time.monotonic()))
@@ -218,4 +223,6 @@ def _lines(reading: int, timeout_s: float) -> Iterator[bytes]:
         if not read:
             return
         *lines, text = (text + read).split(b"\n")
+        if lines:
+            end = begun + timeout_s
         yield from lines

@@ -183,9 +183,10 @@ CODES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "that was cut off or rewritten can't be detected.",
         ),
         "E812": (
-            "books do not add up",
-            "Cash, receivables or a position of a book is not the sum of its capital, fills, charges and corporate actions: "
-            "something else changed the ledger's file. Stop, keep it as it is, and compare with a copy.",
+            "the ledger is not what its audit comes to",
+            "A decision, a book, a position, an order, a fill or a NAV is not what the records of its changes come to: "
+            "something else changed the ledger's file. Stop, keep it as it is, and compare with a copy. A start halts "
+            "everything then; `sigc safety resume --reason` accepts what differs.",
         ),
         "E900": (
             "no daemon answers",

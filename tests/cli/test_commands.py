@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from click.testing import CliRunner, Result
 
 from sigc.errors import SigcError, exit_code
 from sigc_cli.main import COMMANDS, cli
+from tests.needs import program
 from tests.world import STRATEGIES, write_world
 
 ROOT = Path(__file__).parent.parent.parent
@@ -400,3 +402,29 @@ def test_a_closed_pipe_is_no_error(project: Path) -> None:
     )
     os.close(writer)
     assert done.stderr == ""
+
+
+_ABORTS = """
+#include <stdlib.h>
+__attribute__((destructor)) static void unloaded(void) { if (getenv("SIGC_TEST")) abort(); }
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"), [(("check", "momentum.sig"), 0), (("check", "bad.sig"), 2), (("nothing",), 2)]
+)
+def test_a_library_that_aborts_as_it_is_unloaded_changes_no_exit_code(
+    project: Path, arguments: tuple[str, ...], expected: int
+) -> None:
+    """As Arrow's threads do now and then, after all work is done."""
+    (project / "bad.sig").write_text("signal a:\n  emit (\n")
+    (project / "aborts.c").write_text(_ABORTS)
+    library = project / "aborts.so"
+    subprocess.run([program("cc"), "-shared", "-fPIC", "-o", library, project / "aborts.c"], check=True)
+    laid = {"LD_PRELOAD": str(library), "SIGC_TEST": "1"}
+    bare = subprocess.run([sys.executable, "-c", ""], env=os.environ | laid, check=False)
+    assert bare.returncode == -signal.SIGABRT
+    done = process(*arguments, folder=project, **laid)
+    assert done.returncode == expected
+    assert done.stdout == ("" if expected else "momentum.sig: ok\n")
+    assert ("rror" in done.stderr) == (expected > 0)

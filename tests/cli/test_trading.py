@@ -348,6 +348,6 @@ def test_books_that_do_not_add_up_are_told(project: Path) -> None:
     assert isinstance(result.exception, SigcError)
     told = [d.message for d in result.exception.diagnostics]
     assert told == [
-        "scripted (main): receivables are 5, its actions come to 0",
-        "scripted (main): A is 1001, its fills and entries come to 1000",
+        "receivables of scripted/main: 5, the records come to 0",
+        "A in scripted/main: 1001, the records come to 1000",
     ]

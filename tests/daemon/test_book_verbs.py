@@ -46,7 +46,9 @@ def test_an_asset_is_renamed_while_the_daemon_runs(site: Site) -> None:
 def test_the_broker_is_compared_and_adopted_while_the_daemon_runs(site: Site) -> None:
     """By the daemon's own hand on the ledger: the command finds it, and nothing else may write."""
     with Daemon(site), site.client() as client:
-        assert site.run("momentum", date=DAYS[0]).outcome == "done"
+        ended = site.run("momentum", date=DAYS[0])
+        assert ended.outcome == "done"
+        client.post("runs/cancel", {"id": ended.id, "reason": "no order is on its way: nothing is waited for"})
         assert client.post("book/reconcile", {}, reply=ReconcileReply) == ReconcileReply(())
         with closing(PaperBroker(site.folder / "work" / "paper.sqlite", PaperSettings(), SystemClock())) as paper:
             paper.deposit("by wire", Decimal(75))
@@ -58,8 +60,9 @@ def test_the_broker_is_compared_and_adopted_while_the_daemon_runs(site: Site) ->
             client.post("book/adopt", {"reason": ""})
         with pytest.raises(SigcError, match="no book of 'nobody'"):
             client.post("book/adopt", {"reason": "x", "strategy": "nobody"})
-        done = site.sigc("reconcile", "--adopt", "--reason", "a wire", "--book", "momentum")
+        done = site.sigc("reconcile", "--adopt", "--reason", "a wire", "--book", "unassigned")
         assert (done.returncode, done.stderr) == (0, "")
         assert "75" in done.stdout
+        assert "unassigned/main" in done.stdout  # named before there was one
         assert done.stdout.rstrip().endswith("ledger and broker agree now")
         assert client.post("book/reconcile", {}, reply=ReconcileReply) == ReconcileReply(())

@@ -103,7 +103,6 @@ def test_a_script_dies_with_a_killed_daemon(gated: tuple[Site, Gate]) -> None:
     [
         ({"name": "a", "kind": "compute", "trigger": "61 * * * *", "strategy": "momentum"}, "invalid cron expression"),
         ({"name": "a", "kind": "compute", "trigger": "0 9 * * *"}, "names no strategy"),
-        ({"name": "a", "kind": "reconcile", "trigger": "0 9 * * *"}, "does not run"),
         ({"name": "a", "kind": "script", "trigger": "0 9 * * *"}, "needs 'command'"),
         (
             {"name": "a", "kind": "script", "trigger": "0 9 * * *", "command": ["x"], "calendar": "nis"},

@@ -138,7 +138,11 @@ def test_starting(terminal: Terminal) -> None:
         terminal.sigc("sigc stop")
     with running(terminal, "--foreground", "--log-level", "debug"):
         steps = [record["text"] for record in terminal.site.log() if record["level"] == "debug"]
-        assert steps[:2] == ["the ledger is opened", "strategies are checked"]
+        assert steps[:3] == [
+            "the ledger is opened",
+            "the ledger is compared with its audit",
+            "strategies are checked",
+        ]
         terminal.sigc("sigc stop")
     assert terminal.site.left_behind() == []
 

@@ -146,6 +146,7 @@ def test_the_first_run_in_a_process_measures_no_loop_and_the_second_does(tmp_pat
     """One block, so that every call of the first run loads or compiles its loop."""
     write_world(tmp_path)
     program = f"""
+import os
 from pathlib import Path
 from sigc.blocks.block import MemoryStore
 from sigc.engine.kernel import costs
@@ -156,7 +157,8 @@ jit.prepare(Path({str(tmp_path)!r}))
 costs._ENOUGH_CELLS, costs._ENOUGH_CALLS = 1000, 1
 for store in (MemoryStore(), MemoryStore()):
     everything(Path({str(tmp_path)!r}), "momentum", workspace(store, rule="100000"))
-    print(store.noted("costs") or "{{}}")
+    print(store.noted("costs") or "{{}}", flush=True)
+os._exit(0)  # Arrow's threads may abort a process that unloads them
 """
     environment = {"PYTHONPATH": os.pathsep.join(sys.path), "HOME": str(tmp_path), "PATH": os.environ["PATH"]}
     ran = subprocess.run(

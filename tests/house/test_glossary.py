@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from sigc.rpc.verb import Role
+from sigc.schedule.job import JobKind
 from sigc.store.ledger.records import Filled, IntentState, Outcome, StageName
-from sigc_cli.assembly.daemon import KINDS
 
 TEXT = (Path(__file__).parent.parent.parent / "docs" / "glossary.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", TEXT, re.MULTILINE)
@@ -28,7 +28,7 @@ def test_every_word_of_a_record_is_told(kind: type[Outcome] | type[IntentState] 
 
 
 def test_every_kind_of_job_that_runs_is_told() -> None:
-    assert not {kind for kind in KINDS - {"trade", "dry"} if f"`{kind}`" not in TEXT}
+    assert not {kind for kind in JobKind if f"`{kind}`" not in TEXT}
 
 
 def test_stages_and_what_was_filled_are_told() -> None:

@@ -13,11 +13,12 @@ import pytest
 from sigc.config.check import RETIRED, keys
 from sigc.config.section import Section
 from sigc.config.settings import Config, SafetySettings
+from sigc.daemon.ordering import kind_of
 from sigc.data.formats.table import FORMATS, SUFFIXES
 from sigc.lang import vocabulary
-from sigc.schedule.job import Job
+from sigc.schedule.job import Job, JobKind
 from sigc.source_options import SourceOptions
-from sigc_cli.assembly.daemon import KINDS
+from sigc.store.ledger.records import RunKind
 from tests.house.declarations import ROOT, Source, sources
 
 # No code reads them by name, and what has their effect in force is tested where it is said.
@@ -139,4 +140,4 @@ def test_kinds_of_runs_are_those_that_the_runner_does() -> None:
     )
     cases = [case.pattern for match in ast.walk(run) if isinstance(match, ast.Match) for case in match.cases]
     kinds = [str(n.value) for pattern in cases for n in ast.walk(pattern) if isinstance(n, ast.Constant)]
-    assert sorted(kinds) == sorted(KINDS)
+    assert set(kinds) == {kind_of(Job("a", kind)) for kind in JobKind} | {str(RunKind.DRY)}

@@ -160,7 +160,11 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "sigc/store/ledger/action_effects.py": ("tests/store/test_effects.py", "tests/store/test_actions.py"),
         "sigc/store/ledger/orders.py": ("tests/store/test_order_states.py", "tests/store/test_orders.py"),
         "sigc/store/ledger/price_marks.py": ("tests/store/test_books.py",),
-        "sigc/store/ledger/recount.py": ("tests/store/test_actions.py",),
+        "sigc/store/history/lots.py": ("tests/store/test_lots.py",),
+        "sigc/store/history/statement.py": ("tests/store/test_statement.py",),
+        "sigc/store/backup.py": ("tests/store/test_backup.py",),
+        "sigc/store/ledger/proof.py": ("tests/store/test_proof.py",),
+        "sigc/store/ledger/replay.py": ("tests/store/test_proof.py", "tests/store/test_actions.py"),
         "sigc/store/outbox/deliveries.py": ("tests/alerts/test_outbox.py", "tests/alerts/test_courier.py"),
         "sigc/store/outbox/raise_alerts.py": ("tests/alerts/test_outbox.py", "tests/alerts/test_rules.py"),
     }

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from sigc.clock import HandClock
+from sigc.config.settings import PaperSettings
+from sigc.daemon.runner import Adopting
 from sigc.errors import SigcError
-from sigc.store.ledger import adjustments, books, recount
+from sigc.store.ledger import adjustments, books, orders, proof
 from sigc.store.ledger.book_rename import rename_strategy
-from sigc.store.ledger.records import UNASSIGNED, BookKey, Outcome
+from sigc.store.ledger.records import UNASSIGNED, BookKey, Charge, Outcome
+from sigc_pipelines.brokers.paper import PaperBroker
+from sigc_pipelines.brokers.protocol import Account, BrokerOrder, UnreachableError
 from sigc_pipelines.live.session import instant_of
 from sigc_pipelines.live.trading import Trading
 from sigc_pipelines.reconcile.adopt import Adoption, adopt, compare
+from sigc_pipelines.service.reconciled import reconcile_job, reconciled
 from tests.reconcile.street import Street
 from tests.trading.floor import Floor
 from tests.trading.script import D1, D2, D3, written
@@ -50,7 +57,7 @@ class Desk:
 
     def held(self, trading: Trading, key: BookKey) -> dict[str, Decimal]:
         with trading.ledger.reading() as connection:
-            assert recount.faults(connection) == ()
+            assert proof.faults(connection) == ()
             return books.quantities(connection, key)
 
 
@@ -218,9 +225,108 @@ def test_a_fill_that_is_told_after_it_was_adopted_counts_once(tmp_path: Path) ->
         with trading.ledger.reading() as connection:
             (position,), book = books.positions(connection, key), books.book(connection, key)
             entries = adjustments.of_book(connection, key)
-            assert recount.faults(connection) == ()
+            assert proof.faults(connection) == ()
         assert book is not None
         assert (position.quantity, position.average_price, book.cash) == (D(1000), D(101), D(899_000))
         assert [(e.change, e.who) for e in entries] == [(D(1000), "ann"), (D(-1000), "sigc")]
     with floor.open(D3, street, clock) as trading:
         assert compare(trading).found == ()
+
+
+class _Interrupted(PaperBroker):
+    """A paper broker. between: called once, at the end of a comparison, as the evidence of its causes is asked for."""
+
+    def __init__(self, floor: Floor, clock: HandClock, between: Callable[[], None]) -> None:
+        super().__init__(floor.work_dir / "paper.sqlite", PaperSettings(), clock, durable=False)
+        self._clock, self._between = clock, between
+        self.is_asked_why, self.is_silent = False, False
+
+    def orders(self, since: datetime) -> tuple[BrokerOrder, ...]:
+        self.is_asked_why = self.is_asked_why or since < self._clock.now() - timedelta(days=6)
+        return super().orders(since)
+
+    def account(self) -> Account:
+        if self.is_silent:
+            raise UnreachableError("no answer")
+        told = super().account()
+        if self.is_asked_why:
+            self.is_asked_why = False
+            self._between()
+        return told
+
+
+def test_cash_that_moves_while_it_is_compared_is_not_adopted_twice(tmp_path: Path) -> None:
+    """Interest of 30 that the ledger books by itself, while somebody adopts the 30 that differ."""
+    floor = written(tmp_path, {"A": 0.1}, name="one")
+    floor.day(D1, "one")
+    clock = HandClock(instant_of(floor.calendar, D2))
+    made: list[Trading] = []
+
+    def charged() -> None:
+        with made[0].ledger.transaction("settle") as tx:
+            books.take_in(tx, (), (Charge("i-1", "interest", "", D(30), clock.now()),), "")
+
+    with closing(_Interrupted(floor, clock, charged)) as broker, floor.open(D2, broker, clock) as trading:
+        made.append(trading)
+        compare(trading)
+        broker.deposit("interest", D(30))
+        with pytest.raises(SigcError, match=r"\(cash\) changed while it was compared"):
+            adopt(trading, Adoption("ann", "what is it?", ONE))
+        with trading.ledger.reading() as connection:
+            book = books.book(connection, ONE)
+            assert proof.faults(connection) == ()
+        assert book is not None
+        assert book.cash == 1_000_030  # its order waits for the open
+
+
+def test_a_broker_that_falls_silent_after_an_adoption_does_not_hide_it(tmp_path: Path) -> None:
+    floor = written(tmp_path, {"A": 0.1}, name="one")
+    floor.day(D1, "one")
+    clock = HandClock(instant_of(floor.calendar, D2))
+
+    def silenced() -> None:
+        broker.is_silent = True
+
+    with closing(_Interrupted(floor, clock, silenced)) as broker, floor.open(D2, broker, clock) as trading:
+        compare(trading)
+        broker.deposit("a wire", D(500))
+        with pytest.raises(SigcError) as told:
+            reconciled(trading, Adopting("ann", "a wire", ONE))
+        (problem,) = told.value.diagnostics
+        assert (problem.code, problem.hint) == ("E601", "1 entries are written; look again: `sigc reconcile`")
+        broker.is_silent = False
+        assert compare(trading).found == ()
+        broker.is_silent = True
+        with pytest.raises(SigcError) as told:
+            reconciled(trading, Adopting("ann", "a wire", ONE))
+        assert str(told.value.diagnostics[0].hint).startswith("nothing was adopted")
+
+
+def test_only_what_nobody_has_to_judge_is_adopted_by_a_job(tmp_path: Path) -> None:
+    """A fee of 30 at a broker whose cash is compared; what came by wire is for a person to say."""
+    floor = written(tmp_path, {"A": 0.1}, name="one")
+    for day in (D1, D2):
+        floor.day(day, day)
+    clock = HandClock(instant_of(floor.calendar, D3))
+    with floor.open(D3, clock=clock) as trading:
+        with trading.ledger.reading() as connection:
+            open = [i.client_order_id for i in orders.in_flight(connection)]
+        for id in open:
+            trading.broker.cancel(id)
+        assert reconcile_job(trading, "job compare", "adopt").outcome is Outcome.DONE
+        with closing(sqlite3.connect(floor.work_dir / "paper.sqlite")) as book:
+            (cash,) = book.execute("SELECT cash FROM account").fetchone()
+            book.execute("UPDATE account SET cash = ?", (str(D(cash) - 30),))
+            book.commit()
+        assert reconcile_job(trading, "job compare", "alert").outcome is Outcome.REFUSED
+        done = reconcile_job(trading, "job compare", "adopt")
+        assert (done.outcome, done.message) == (Outcome.DONE, "adopted: fee of -30 in one; ledger and broker agree")
+        with trading.ledger.reading() as connection:
+            (entry,) = adjustments.of_book(connection, ONE)
+            assert (entry.who, entry.cause, entry.cash) == ("job compare", "fee", D(-30))
+        trading.broker.deposit("by wire", D(500))  # type: ignore[attr-defined]
+        told = reconcile_job(trading, "job compare", "adopt")
+        assert (told.outcome, len(told.result["differences"])) == (Outcome.REFUSED, 1)
+        with trading.ledger.reading() as connection:
+            assert len(adjustments.of_book(connection, ONE)) == 1
+            assert proof.faults(connection) == ()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sigc.clock import HandClock
-from sigc.store.ledger import adjustments, books, recount
+from sigc.store.ledger import adjustments, books, proof
 from sigc.store.ledger.adjustments import GapCause
 from sigc.store.ledger.records import BookKey, Outcome, Side
 from sigc_pipelines.brokers.protocol import BrokerOrder, OrderRequest, OrderStatus
@@ -144,7 +144,7 @@ def test_it_is_named_refused_and_adopted(way: Way, tmp_path: Path) -> None:
         assert compare(trading).found == ()
         with trading.ledger.reading() as connection:
             assert books.quantities(connection, KEY) == street.positions()
-            assert recount.faults(connection) == ()
+            assert proof.faults(connection) == ()
             entries = adjustments.of_book(connection, KEY)
         assert {(e.who, e.reason) for e in entries} <= {("ann", "looked at it")}
         assert len(street.submits) == sent

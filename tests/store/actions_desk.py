@@ -22,7 +22,7 @@ from typing import Any
 from sigc.actions import Action, ActionKind
 from sigc.clock import HandClock
 from sigc.store.ledger import action_booking as booking
-from sigc.store.ledger import action_lists, action_rows, books, orders, recount, runs
+from sigc.store.ledger import action_lists, action_rows, books, orders, proof, runs
 from sigc.store.ledger.action_effects import DueAction
 from sigc.store.ledger.action_lists import Listing
 from sigc.store.ledger.action_rows import ActionEntry
@@ -131,9 +131,9 @@ class Desk:
             books.put_nav(tx, Nav(key, str(SESSIONS[through]), CAPITAL, CAPITAL, Decimal(0), Decimal(0)))
 
     def state(self, key: BookKey = KEY) -> State:
-        """As the ledger has it, proven by its own recount."""
+        """As the ledger has it, proven by the records of its changes."""
         with self.ledger.reading() as connection:
-            assert recount.faults(connection) == ()
+            assert proof.faults(connection) == ()
             book = books.book(connection, key)
             assert book is not None
             held = {a: Fraction(q) for a, q in books.quantities(connection, key).items()}

@@ -30,12 +30,13 @@ from sigc.store.audit.chain import AuditEvent, ledger_id
 from sigc.store.audit.mirror import mirror
 from sigc.store.audit.verify import _has_runs, verify
 from sigc.store.history import history, holding, recent
+from sigc.store.history import statement as book_statement
 from sigc.store.history.history import FillsWanted, OrdersWanted, RunsWanted, TradesWanted
 from sigc.store.history.query import AuditEntry, AuditQuery, query
 from sigc.store.history.recent import RecordsWanted
 from sigc.store.history.report import report
 from sigc.store.ledger import action_booking as booking
-from sigc.store.ledger import action_rows, adjustments, books, control, jobs, meta, orders, recount, runs
+from sigc.store.ledger import action_rows, adjustments, books, control, jobs, meta, orders, proof, runs
 from sigc.store.ledger.adjustments import Adjustment, GapCause
 from sigc.store.ledger.book_rename import rename_strategy
 from sigc.store.ledger.connection import connect_reader, connect_writer
@@ -122,6 +123,18 @@ SCANS = (
         "`audit query --asset` looks into every record",
     ),
     ("_rows", r"FROM audit ORDER BY seq$", "`audit verify` checks the whole chain"),
+    ("replay", r"FROM audit ORDER BY seq$", "`audit verify` replays the whole chain"),
+    ("_book_charges", r"ORDER BY c.at, c.id$", "`sigc statement`: a book of record is of all charges of the book"),
+    *(
+        (name, rf"FROM {table}", "`audit verify` compares each row with its record")
+        for name, table in (
+            ("_of_orders", "intents ORDER BY number$"),
+            ("_of_fills", "fills ORDER BY number$"),
+            ("_of_navs", "nav$"),
+            ("_of_entries", "(action_entries|adjustments) ORDER BY number$"),
+            ("_of_charges", "charge_shares ORDER BY id$"),
+        )
+    ),
     ("charges_by_day", r"ORDER BY c.at$", "the account of a whole replay, whose ledger is its own"),
     ("is_any_decided", r"LIMIT 1$", "the first alone"),
     ("_has_runs", r"LIMIT 1$", "the first alone"),
@@ -133,6 +146,9 @@ SCANS = (
 BROAD = frozenset({"strategy", "portfolio", "state", "kind", "outcome", "event", "job", "traded"})
 # Statements that read all that such a search finds (none to a limit, or the greatest alone), and why.
 WHOLE = (
+    ("_session_fills", r"", "`sigc statement`: a book of record is of all fills of the book"),
+    ("_book_charges", r"", "the same, of all charges"),
+    ("replay", r"event IN", "all decisions, fills and entries there ever were: once, at a start"),
     ("_fills", r"r.portfolio = \? ORDER BY \+f.number$", "the account of a whole replay"),
     ("charges_by_day", r"ORDER BY c.at$", "the account of a whole replay"),
     ("count_fills_of", r"", "a counter of metrics: once after a run"),
@@ -187,7 +203,11 @@ def session(folder: Path, patch: pytest.MonkeyPatch) -> Made:
             runs.open_run(tx, halted.run, {})
         verbs(desk.trading.ledger)
         adopted(desk)
+        with desk.trading.ledger.transaction("control") as tx:
+            proof.prove(tx)
         with desk.trading.ledger.reading() as connection:
+            proof.faults(connection)
+            assert book_statement.statement(connection, BOOK, D1, D5)
             mirror(connection, folder / "mirror", AuditSettings(), AT)
             mirror(connection, folder / "mirror", AuditSettings(), AT)
     assert halted.run.outcome.is_success
@@ -234,7 +254,7 @@ def corporate_actions(folder: Path) -> None:
         with desk.ledger.reading() as connection:
             action_rows.entries_of_book(connection, OTHER, "2016-01-01", 5)
             assert runs.pending(connection, KEY.strategy, KEY.portfolio) == {"CC": 0.1}
-            recount.faults(connection)
+            proof.faults(connection)
 
 
 def adopted(desk: Scene) -> None:

@@ -57,3 +57,15 @@ def test_a_track_is_its_returns_multiplied(steps: list[float]) -> None:
     assert grown == pytest.approx(navs[-1] / 1000.0, rel=1e-5)
     before = navs[-2] if len(navs) > 1 else 1000.0
     assert found[-1].turnover == pytest.approx(500.0 / before, abs=1e-6)
+
+
+def test_money_that_comes_is_no_return() -> None:
+    """100 becomes 110; 50 come, and 160 become 152; 38 leave, and 114 stand still: 10 % up, 5 % down, nothing."""
+    closes = [Close(f"2024-01-0{n}", nav, 0, 0) for n, nav in enumerate((110.0, 152.0, 114.0), 2)]
+    found = days(100.0, closes, {}, {"2024-01-03": 50.0, "2024-01-04": -38.0})
+    assert [(d.daily, d.drawdown) for d in found] == [(0.1, 0.0), (-0.05, -0.05), (0.0, -0.05)]
+    told = figures(100.0, found)
+    assert told.total_return == pytest.approx(1.1 * 0.95 - 1)
+    assert (told.max_drawdown, told.peak, told.trough, told.nav) == (0.05, "2024-01-02", "2024-01-03", 114.0)
+    unknown = days(100.0, closes, {}, {"2024-01-03": None, "2024-01-04": -38.0})
+    assert [d.daily for d in unknown] == [0.1, 0.0, 0.0]

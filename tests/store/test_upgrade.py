@@ -15,7 +15,7 @@ import numpy as np
 from sigc.actions import Action, ActionKind
 from sigc.clock import HandClock
 from sigc.config.settings import PaperSettings
-from sigc.store.ledger import action_rows, adjustments, books, recount
+from sigc.store.ledger import action_rows, adjustments, books, proof
 from sigc.store.ledger.adjustments import Adjustment, GapCause
 from sigc.store.ledger.connection import connect_reader, connect_writer
 from sigc.store.ledger.ledger import Ledger
@@ -46,7 +46,7 @@ def test_a_book_is_as_it_was_and_has_a_watermark(tmp_path: Path) -> None:
     path = unpacked(tmp_path)
     with closing(connect_writer(path, "OFF")) as connection:
         assert action_rows.watermarks(connection) == {(KEY, ""): LAST}
-        assert recount.faults(connection) == ()
+        assert proof.faults(connection) == ()
         assert books.quantities(connection, KEY) == HELD
         navs = books.navs(connection, KEY)
         assert [n.session for n in navs] == ["2016-01-04", "2016-01-05", LAST]
@@ -66,7 +66,7 @@ def test_a_book_of_the_version_before_adjusting_entries(tmp_path: Path) -> None:
         before = old.execute("SELECT asset, quantity, average_price FROM positions ORDER BY asset").fetchall()
         navs = old.execute("SELECT session, nav FROM nav ORDER BY session").fetchall()
     with closing(connect_writer(path, "OFF")) as connection:
-        assert recount.faults(connection) == ()
+        assert proof.faults(connection) == ()
         assert adjustments.of_book(connection, KEY) == ()
         after = connection.execute("SELECT asset, quantity, average_price FROM positions ORDER BY asset").fetchall()
         assert after == before == [(a, q, "100.0000000000") for a, q in (("A", "2000"), ("B", "-1000"), ("C", "500"))]
@@ -77,7 +77,7 @@ def test_a_book_of_the_version_before_adjusting_entries(tmp_path: Path) -> None:
         entry = Adjustment(KEY, "A", Decimal(-10), Decimal(1000), GapCause.TRADE, Decimal(100), LAST, at, "ann", "sold")
         adjustments.adjust(tx, [entry])
         assert books.quantities(tx.connection, KEY)["A"] == 1990
-        assert recount.faults(tx.connection) == ()
+        assert proof.faults(tx.connection) == ()
 
 
 def connect_reader_of(path: Path) -> sqlite3.Connection:

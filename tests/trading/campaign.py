@@ -24,7 +24,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from sigc.errors import SigcError
-from sigc.store.ledger import action_rows, books, orders, recount, runs
+from sigc.store.ledger import action_rows, books, orders, proof, runs
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import BookKey, Intent, IntentState, Outcome, Side
 from sigc_pipelines.brokers.faulty import Faults, FaultyBroker
@@ -130,7 +130,7 @@ def history(floor: Floor, folder: Path) -> tuple[Named, list[object]]:
         money += [books.quantities(connection, key)]
         money += [(n.session, n.nav, n.cash, n.receivables) for n in books.navs(connection, key)]
         money += booked(connection, key)
-        assert not recount.faults(connection)
+        assert not proof.faults(connection)
         assert not runs.left_open(connection)
     named = {(i.key.session, i.asset, i.side, i.quantity, i.reference): i for i in found}
     assert len(named) == len(found), "an order was written down twice"

@@ -42,7 +42,7 @@ from sigc.failpoint import arm
 from sigc.store.audit.anchor import anchor, anchors_file, read_anchors
 from sigc.store.audit.mirror import mirror, verify_mirror
 from sigc.store.audit.verify import verify
-from sigc.store.ledger import action_rows, books, control, orders, recount, runs
+from sigc.store.ledger import action_rows, books, control, orders, proof, runs
 from sigc.store.ledger.records import WORKING, Intent, Outcome, RunKind, Side, StageName
 from sigc_pipelines.brokers.faulty import Faults
 from sigc_pipelines.brokers.protocol import OrderRequest, OrderStatus
@@ -378,7 +378,7 @@ def facts(one: Cast) -> dict[str, Any]:
         assert control.every(connection, control.CANCELLED) == ()
         everything = orders.recent(connection, 10_000)
         (book,) = books.books(connection)
-        assert recount.faults(connection) == ()
+        assert proof.faults(connection) == ()
         told: dict[str, Any] = {
             "orders": sorted(
                 (i.client_order_id, i.asset, i.side, i.quantity, i.slice, i.state, i.filled) for i in everything

@@ -22,7 +22,7 @@ from sigc.config.settings import PaperSettings
 from sigc.failpoint import arm
 from sigc.lang.semantics.rebalance import Rebalance
 from sigc.store.ledger import action_booking as booking
-from sigc.store.ledger import action_rows, books, orders, price_marks, recount, runs
+from sigc.store.ledger import action_rows, books, orders, price_marks, proof, runs
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import BookKey, Intent, Nav, Outcome, Run, RunKey, Side
 from sigc_pipelines.backtest.backtest import pick
@@ -123,7 +123,7 @@ class Market:
         settle(self.ledger, self.broker)
         assert differences(self.ledger, self.broker) == ()
         with self.ledger.reading() as connection:
-            assert recount.faults(connection) == ()
+            assert proof.faults(connection) == ()
 
     def navs(self, key: BookKey) -> tuple[Nav, ...]:
         with self.ledger.reading() as connection:

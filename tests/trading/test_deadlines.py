@@ -34,7 +34,6 @@ from tests.trading.floor import Floor
 from tests.trading.script import D1, Scene, before_cut_off, free, scene, written
 
 S = IntentState
-SHORT = {"load_deadline_s": 0.5, "compute_deadline_s": 0.5, "validate_deadline_s": 0.5}
 
 
 def until(is_so: Callable[[], bool], seconds: float = 20.0) -> None:
@@ -51,7 +50,7 @@ def written_to(desk: Scene) -> int:
 
 def test_a_read_that_hangs_is_given_up_and_its_thread_has_no_way_back(tmp_path: Path) -> None:
     """A source that is a named pipe without a writer: open() does not return."""
-    floor = written(tmp_path, {"A": 0.1}, config=free(execution=SHORT))
+    floor = written(tmp_path, {"A": 0.1}, config=free(execution={"load_deadline_s": 0.5}))
     pipe, text = tmp_path / "sectors.csv", (tmp_path / "sectors.csv").read_text()
     pipe.unlink()
     os.mkfifo(pipe)
@@ -74,7 +73,7 @@ def test_a_read_that_hangs_is_given_up_and_its_thread_has_no_way_back(tmp_path: 
         assert told(DATA) == "ok"
         assert written_to(desk) == before
         assert desk.record("one").outcome is Outcome.REFUSED
-    with scene(floor, D1) as desk:  # its session is free
+    with scene(replace(floor, config=free()), D1) as desk:  # its session is free
         assert desk.run("two").run.outcome is Outcome.DONE
 
 
@@ -119,7 +118,7 @@ def run_of(desk: Scene, feed: FreshFeed, watch: RunWatch | None = None) -> Ended
 
 @pytest.mark.parametrize(("where", "name"), [("look", StageName.COMPUTE), ("closes 1", StageName.LOAD)])
 def test_computing_that_hangs_is_given_up(tmp_path: Path, where: str, name: StageName) -> None:
-    floor = written(tmp_path, {"A": 0.1}, config=free(execution=SHORT))
+    floor = written(tmp_path, {"A": 0.1}, config=free(execution={f"{name}_deadline_s": 0.5}))
     feed = stuck(floor, where)
     with scene(floor, D1) as desk:
         ended = run_of(desk, feed)
@@ -132,6 +131,7 @@ def test_computing_that_hangs_is_given_up(tmp_path: Path, where: str, name: Stag
         assert feed.returned.is_set()
         assert written_to(desk) == before
         assert not (floor.work_dir / "runs" / "one" / "weights.json").exists()
+    with scene(replace(floor, config=free()), D1) as desk:
         assert desk.run("two").run.outcome is Outcome.DONE
 
 

@@ -20,14 +20,9 @@ if TYPE_CHECKING:
     from sigc_pipelines.service.runner import RunOutput
 
 
-KINDS = frozenset(
-    {"trade", "dry", "compute", "data_refresh", "report", "script"}
-)  # of runs, as `DaemonRunner.run` knows them
-
-
 def parts() -> DaemonParts:
     """Return the parts that the daemon is handed."""
-    return DaemonParts(make_runner, open_ledger, KINDS, page_command)
+    return DaemonParts(make_runner, open_ledger, page_command)
 
 
 def page_command(order: PageOrder) -> list[str]:

@@ -17,6 +17,7 @@ from sigc_cli.options import JSON, ledger_options
 if TYPE_CHECKING:
     from sigc.store.history.query import AuditEntry
 
+_MOST_FAULTS = 100
 OUTPUT = click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to a file: .json, .jsonl, .csv.")
 
 
@@ -105,10 +106,10 @@ def verify(
 ) -> None:
     """Verify the chain of records, against anchors and signatures; exit 8 and name the first bad record.
 
-    Of the ledger, cash, receivables and positions of each book are recomputed too. With FILES, lines of a mirror that
-    were shipped elsewhere; several in their order.
+    Of the ledger, what the records come to is compared with its tables too: decisions in force, books, positions,
+    orders, fills, entries, NAVs. With FILES, lines of a mirror that were shipped elsewhere; several in their order.
     """
-    from sigc_cli.local_audit import book_faults, verify_files, verify_here
+    from sigc_cli.local_audit import table_faults, verify_files, verify_here
     from sigc_cli.text.audit_text import verdict_data, verdict_text
 
     if files:
@@ -119,9 +120,13 @@ def verify(
         click.echo(json.dumps(verdict_data(verdict, what), indent=2))
     elif verdict.is_whole:
         click.echo(verdict_text(verdict, what))
-    faults = book_faults(work_dir, config) if verdict.is_whole and not files and not mirror else ()
-    if faults:
-        raise SigcError(*(Diagnostic("E812", fault) for fault in faults))
+    if verdict.is_whole and not files and not mirror:
+        faults, accepted = table_faults(work_dir, config)
+        for one in accepted:
+            click.echo(f"accepted {one.by}: {one.scope}: {one.value}", err=True)
+        if faults:
+            hint = "restore a copy; or accept what differs: sigc safety resume --reason '...'"
+            raise SigcError(*(Diagnostic("E812", str(fault), hint=hint) for fault in faults[:_MOST_FAULTS]))
     if not verdict.is_whole:
         from sigc_cli.diagnostics import complain
 

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
+    from sigc.rpc.client import Client
     from sigc.rpc.messages.books import BookedAction, RenameStrategyReply
     from sigc.store.ledger.records import BookKey
+    from sigc_pipelines.live.trading import Trading
 
 
 @click.group(short_help="List books; look at their corporate actions; rename an asset or a strategy.")
@@ -74,19 +76,24 @@ def rename_asset(
 
     By the daemon, or in this process when none runs. Nothing is traded. Refused while NEW is held, or orders are open.
     """
-    from sigc.rpc.client import NoDaemonError
-    from sigc.rpc.messages.books import RenameReply, RenameRequest
-    from sigc_cli.daemon_call import daemon, print_json
+    from sigc.rpc.messages.books import RenameReply, RenameRequest, told
+    from sigc_cli.daemon_call import print_json
+    from sigc_cli.daemon_or_ledger import by_daemon_or_here
+    from sigc_pipelines.assembly.trading import user
+    from sigc_pipelines.live.rename_asset import rename_asset as rename
 
     strategy, _, portfolio = book.partition("/")
-    try:
-        with daemon(config, address, name) as client:
-            asked = RenameRequest(strategy, old, new, reason, portfolio)
-            entries = client.post("book/rename-asset", asked, reply=RenameReply).entries
-    except NoDaemonError as gone:
-        if not gone.is_refused or address is not None:
-            raise
-        entries = _here(book, old, new, reason, name, config, work_dir)
+
+    def ask(client: Client) -> tuple[BookedAction, ...]:
+        asked = RenameRequest(strategy, old, new, reason, portfolio)
+        return client.post("book/rename-asset", asked, reply=RenameReply).entries
+
+    def here(desk: Trading) -> tuple[BookedAction, ...]:
+        with desk.ledger.reading() as connection:
+            key = key_of(connection, book)
+        return tuple(told(entry) for entry in rename(desk, key, old, new, user(), reason))
+
+    entries = by_daemon_or_here((config, address, name), work_dir, ask, here)
     if as_json:
         print_json(entries)
     else:
@@ -134,68 +141,41 @@ def rename(
 
     By the daemon, or in this process when none runs. Nothing is traded.
     """
-    from sigc.rpc.client import NoDaemonError
     from sigc.rpc.messages.books import RenameStrategyReply, RenameStrategyRequest
-    from sigc_cli.daemon_call import daemon, print_json
+    from sigc.store.ledger.book_rename import rename_strategy
+    from sigc_cli.daemon_call import print_json
+    from sigc_cli.daemon_or_ledger import by_daemon_or_here
+    from sigc_pipelines.assembly.trading import user
 
-    try:
-        with daemon(config, address, name) as client:
-            asked = RenameStrategyRequest(old, new, reason)
-            done = client.post("book/rename", asked, reply=RenameStrategyReply)
-    except NoDaemonError as gone:
-        if not gone.is_refused or address is not None:
-            raise
-        done = _renamed_here(old, new, reason, name, config, work_dir)
+    def ask(client: Client) -> RenameStrategyReply:
+        asked = RenameStrategyRequest(old, new, reason)
+        return client.post("book/rename", asked, reply=RenameStrategyReply)
+
+    def here(desk: Trading) -> RenameStrategyReply:
+        with desk.ledger.transaction("control") as tx:
+            keys = rename_strategy(tx, old, new, user(), reason)
+        return RenameStrategyReply(tuple(key.portfolio for key in keys))
+
+    done = by_daemon_or_here((config, address, name), work_dir, ask, here)
     if as_json:
         print_json(done)
     else:
         click.echo("\n".join(f"{old}/{portfolio} is {new}/{portfolio} now" for portfolio in done.portfolios))
 
 
-def _renamed_here(
-    old: str, new: str, reason: str, name: str | None, config: Path | None, work_dir: Path | None
-) -> RenameStrategyReply:
-    from sigc.rpc.messages.books import RenameStrategyReply
-    from sigc.store.ledger.book_rename import rename_strategy
-    from sigc_cli.assembly.workdir import work_dir as place_of
-    from sigc_cli.text.run_view import render
-    from sigc_pipelines.assembly.parts import Choices, configuration
-    from sigc_pipelines.assembly.trading import TradeOptions, trading, user
-
-    loaded = configuration(Choices(config=config))
-    place = place_of(loaded, work_dir, name)
-    click.echo(f"no daemon answers: done in this process, with the ledger of {place}", err=True)
-    with trading(loaded.config, place, TradeOptions(), render) as (desk, _), desk.ledger.transaction("control") as tx:
-        keys = rename_strategy(tx, old, new, user(), reason)
-    return RenameStrategyReply(tuple(key.portfolio for key in keys))
-
-
-def _here(
-    book: str, old: str, new: str, reason: str, name: str | None, config: Path | None, work_dir: Path | None
-) -> tuple[BookedAction, ...]:
-    from sigc.rpc.messages.books import told
-    from sigc_cli.assembly.workdir import work_dir as place_of
-    from sigc_cli.text.run_view import render
-    from sigc_pipelines.assembly.parts import Choices, configuration
-    from sigc_pipelines.assembly.trading import TradeOptions, trading, user
-    from sigc_pipelines.live.rename_asset import rename_asset as rename
-
-    loaded = configuration(Choices(config=config))
-    place = place_of(loaded, work_dir, name)
-    click.echo(f"no daemon answers: done in this process, with the ledger of {place}", err=True)
-    with trading(loaded.config, place, TradeOptions(), render) as (desk, _):
-        with desk.ledger.reading() as connection:
-            key = key_of(connection, book)
-        return tuple(told(entry) for entry in rename(desk, key, old, new, user(), reason))
-
-
 def key_of(connection: sqlite3.Connection, book: str) -> BookKey:
-    """Return the key of STRATEGY or STRATEGY/PORTFOLIO. Raises SigcError E312."""
+    """Return the key of STRATEGY or STRATEGY/PORTFOLIO. Raises SigcError E312.
+
+    The book `unassigned` may be named before it exists.
+    """
     from sigc.errors import Diagnostic, SigcError, did_you_mean
     from sigc.store.history import history
     from sigc.store.ledger import books
+    from sigc.store.ledger.records import UNASSIGNED
 
     strategy, _, portfolio = book.partition("/")
+    if strategy == UNASSIGNED.strategy and portfolio in ("", UNASSIGNED.portfolio):
+        return UNASSIGNED
     found = history.book_of(connection, strategy, portfolio)
     if found is None:
         known = [one.key.strategy for one in books.books(connection)]

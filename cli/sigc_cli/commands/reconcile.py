@@ -13,7 +13,9 @@ from sigc_cli.shell_completion import daemons
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sigc.rpc.client import Client
     from sigc.rpc.messages.books import DifferenceTold, ReconcileReply
+    from sigc_pipelines.live.trading import Trading
 
 
 @click.command(short_help="Compare the ledger with the broker; adopt what differs.")
@@ -43,57 +45,40 @@ def command(
 
     By the daemon, or in this process when none runs. Exit 7 when something differs still.
     """
+    from sigc.daemon.runner import Adopting
     from sigc.errors import Diagnostic, SigcError
-    from sigc.rpc.client import NoDaemonError
     from sigc.rpc.messages.books import AdoptRequest, ReconcileReply, ReconcileRequest
-    from sigc_cli.daemon_call import daemon, print_json
+    from sigc_cli.commands.book import key_of
+    from sigc_cli.daemon_call import print_json
+    from sigc_cli.daemon_or_ledger import by_daemon_or_here
+    from sigc_pipelines.assembly.trading import user
+    from sigc_pipelines.service.reconciled import reconciled
 
     if adopt and not reason.strip():
         raise SigcError(Diagnostic("E002", "--adopt needs --reason '...'"))
     if not adopt and (reason or book):
         raise SigcError(Diagnostic("E002", "--reason and --book are for --adopt"))
     strategy, _, portfolio = book.partition("/")
-    try:
-        with daemon(config, address, name) as client:
-            if adopt:
-                asked = AdoptRequest(reason, strategy, portfolio)
-                done = client.post("book/adopt", asked, reply=ReconcileReply)
-            else:
-                done = client.post("book/reconcile", ReconcileRequest(), reply=ReconcileReply)
-    except NoDaemonError as gone:
-        if not gone.is_refused or address is not None:
-            raise
-        done = _here(adopt, reason, book, name, config, work_dir)
+
+    def ask(client: Client) -> ReconcileReply:
+        if not adopt:
+            return client.post("book/reconcile", ReconcileRequest(), reply=ReconcileReply)
+        return client.post("book/adopt", AdoptRequest(reason, strategy, portfolio), reply=ReconcileReply)
+
+    def here(desk: Trading) -> ReconcileReply:
+        if not adopt:
+            return reconciled(desk)
+        with desk.ledger.reading() as connection:
+            key = key_of(connection, book) if book else None
+        return reconciled(desk, Adopting(user(), reason, key))
+
+    done = by_daemon_or_here((config, address, name), work_dir, ask, here)
     if as_json:
         print_json(done)
     else:
         click.echo(_text(done, is_adopted=adopt))
     if done.left if adopt else done.differences:
         raise SystemExit(7)
-
-
-def _here(
-    is_adopting: bool, reason: str, book: str, name: str | None, config: Path | None, work_dir: Path | None
-) -> ReconcileReply:
-    from sigc.daemon.runner import Adopting
-    from sigc_cli.assembly.workdir import work_dir as place_of
-    from sigc_cli.commands.book import key_of
-    from sigc_cli.text.run_view import render
-    from sigc_pipelines.assembly.parts import Choices, configuration
-    from sigc_pipelines.assembly.trading import TradeOptions, trading, user
-    from sigc_pipelines.service.reconciled import reconciled
-
-    loaded = configuration(Choices(config=config))
-    place = place_of(loaded, work_dir, name)
-    click.echo(f"no daemon answers: done in this process, with the ledger of {place}", err=True)
-    with trading(loaded.config, place, TradeOptions(), render) as (desk, _):
-        if not is_adopting:
-            return reconciled(desk)
-        key = None
-        if book:
-            with desk.ledger.reading() as connection:
-                key = key_of(connection, book)
-        return reconciled(desk, Adopting(user(), reason, key))
 
 
 def _text(done: ReconcileReply, *, is_adopted: bool) -> str:

@@ -89,7 +89,7 @@ def trading(
 
     render: draws the page of a run; None draws none. is_recovering: False leaves what is open to the caller.
     watch: told what recovered orders wait for; without it those that wait for the open are left to a later process.
-    What the kill file halts is halted in the ledger before anything else.
+    What the kill file halts, and all if the ledger can't prove its books, is halted in the ledger before anything else.
 
     Raises SigcError: E311 while another process has the work dir, E310 when its ledger can't be used, E402 for the
     calendar or broker, E802 for an earlier date on a live broker.
@@ -99,6 +99,7 @@ def trading(
     from sigc.daemon.kill_file_halts import take_in
     from sigc.host.redact import Secrets
     from sigc.store.ledger.ledger import Ledger
+    from sigc.store.ledger.proof import prove
     from sigc_pipelines.brokers.registry import close_broker, open_broker
     from sigc_pipelines.live.recover import recover
     from sigc_pipelines.live.trading import Trading
@@ -119,6 +120,7 @@ def trading(
             if not wish.is_dry:
                 with ledger.transaction("control") as tx:
                     take_in(tx, work_dir)
+                    prove(tx)
             if not is_recovering or wish.is_dry:
                 yield made, ()
             else:

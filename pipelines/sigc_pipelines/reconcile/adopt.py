@@ -64,7 +64,8 @@ class Reconciliation:
 class Adoption:
     """The person who adopts, and why. book: that the differences belong to; None: not said.
 
-    is_own_only: leave what another book holds a part of. run: the run that asks, which may be open.
+    is_own_only: leave what another book holds a part of. run: the run that asks, which may be open. causes: adopt
+    differences of these causes only, and cancel nothing.
     """
 
     who: str
@@ -72,6 +73,11 @@ class Adoption:
     book: BookKey | None = None
     is_own_only: bool = False
     run: str = ""
+    causes: frozenset[GapCause] = frozenset(GapCause)
+
+    def takes(self, one: ExplainedDifference) -> bool:
+        """Return True for a difference of a cause that is adopted."""
+        return one.cause in self.causes
 
 
 def compare(trading: Trading) -> Reconciliation:
@@ -91,9 +97,14 @@ def refusal(trading: Trading, by: Adoption | None = None) -> Diagnostic | None:
         return silence(silent)
     if not found:
         return None
-    shown = "; ".join(map(str, found[:_SHOWN])) + (f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else "")
     hint = "look at `sigc reconcile`, then adopt it: `sigc reconcile --adopt --reason '...'`"
-    return Diagnostic("E602", f"ledger and broker differ: {shown}", hint=hint)
+    return Diagnostic("E602", in_words(found), hint=hint)
+
+
+def in_words(found: Sequence[ExplainedDifference]) -> str:
+    """Return the first differences, each with its likely cause."""
+    shown = "; ".join(map(str, found[:_SHOWN])) + (f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else "")
+    return f"ledger and broker differ: {shown}"
 
 
 def silence(silent: UnreachableError) -> Diagnostic:
@@ -107,12 +118,12 @@ def _rest(trading: Trading, by: Adoption) -> Reconciliation:
 
 
 def adopt(trading: Trading, by: Adoption) -> Reconciliation:
-    """Compare, and adopt what differs. Raises UnreachableError, SigcError: E804 while a run trades, or the ledger moved
-    meanwhile; E312 for a book that is not there.
+    """Compare, and adopt what differs. Raises UnreachableError, with nothing adopted; SigcError: E804 while a run
+    trades, or the ledger moved meanwhile; E312 for a book that is not there.
     """
     _refuse_busy(trading, by)
     found = compare(trading).found
-    unknown = [one.difference.asset for one in found if one.cause is GapCause.ORDER_UNKNOWN]
+    unknown = [one.difference.asset for one in found if one.cause is GapCause.ORDER_UNKNOWN and by.takes(one)]
     if unknown:
         _cancel(trading, unknown)
         found = compare(trading).found
@@ -123,7 +134,8 @@ def adopt(trading: Trading, by: Adoption) -> Reconciliation:
         message = f"there is no book {by.book.strategy}/{by.book.portfolio}"
         raise SigcError(Diagnostic("E312", message, hint="`sigc positions` shows those there are"))
     owner = by.book or (known[0] if len(known) == 1 else UNASSIGNED)
-    chosen = [one for one in found if not by.is_own_only or _is_own(one, held, owner, known)]
+    wanted = [one for one in found if by.takes(one)]
+    chosen = [one for one in wanted if not by.is_own_only or _is_own(one, held, owner, known)]
     with trading.ledger.transaction("adopt") as tx:
         _refuse_moved(tx, chosen)
         adopted = _write(tx, trading, chosen, held, owner, by)
@@ -174,11 +186,11 @@ def _is_own(one: ExplainedDifference, held: Holders, owner: BookKey, known: Sequ
 
 def _refuse_moved(tx: Transaction, chosen: Iterable[ExplainedDifference]) -> None:
     """Raise E804 if the ledger is not any more what it was when it was compared."""
-    now: dict[str, Decimal] = {}
+    now = {CASH: sum((book.cash for book in books.books(tx.connection)), ZERO)}
     for one in books.positions(tx.connection):
         now[one.asset] = now.get(one.asset, ZERO) + one.quantity
     for known in (one.difference for one in chosen):
-        if known.asset != CASH and not known.is_order and now.get(known.asset, ZERO) != known.ledger:
+        if not known.is_order and now.get(known.asset, ZERO) != known.ledger:
             raise SigcError(Diagnostic("E804", f"{known.asset} changed while it was compared", hint="ask again"))
 
 

@@ -27,6 +27,7 @@ from sigc_pipelines.prices.units import restated_positions
 
 CASH = "(cash)"
 _SHOWN = 5
+_LAG_S = 2.0  # by which a broker's reads may be behind each other, with no order in flight
 _LONGEST_BREAK = timedelta(days=7)  # between two sessions
 
 
@@ -115,17 +116,23 @@ def settled_differences(
 ) -> tuple[BrokerDifference, ...]:
     """Return the differences that remain after fills on their way have had time to arrive.
 
-    patience_s: how long to wait for them. Raises UnreachableError when the broker does not answer for so long.
+    patience_s: how long to wait for them, and for a broker that does not answer; without orders in flight differences
+    are waited for `_LAG_S` at most. Raises UnreachableError when the broker does not answer for so long.
     """
-    until = clock.now() + timedelta(seconds=patience_s)
+    begun = clock.now()
+    until = begun + timedelta(seconds=patience_s)
+    with ledger.reading() as connection:
+        is_in_flight = bool(orders.in_flight(connection))
+    settled_by = until if is_in_flight else begun + timedelta(seconds=min(patience_s, _LAG_S))
     wait = 0.1
     while True:
         # Taken before the reads: the last comparison begins after the patience is over.
-        is_over = clock.now() >= until
+        now = clock.now()
+        is_over = now >= until
         try:
             settle(ledger, broker)
             found = differences(ledger, broker)
-            if not found or is_over:
+            if not found or now >= settled_by:
                 return found
         except UnreachableError:
             if is_over:

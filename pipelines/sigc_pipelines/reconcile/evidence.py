@@ -24,27 +24,27 @@ def gathered(ledger: Ledger, broker: Broker, found: Iterable[BrokerDifference]) 
     names = {one.asset for one in found}
     now = ledger.clock.now()
     listed = {o.request.client_order_id: o for o in broker.orders(now - _LOOK_BACK)}
+    gaps = []
     with ledger.reading() as connection:
-        gaps = []
         for id, order in listed.items():
             intent = orders.get(connection, id) if order.request.asset in names else None
             if intent is not None and intent.filled != order.filled:
                 quantity = intent.side.sign * (order.filled - intent.filled)
-                gaps.append(OrderGap(id, intent.asset, quantity, intent.reference))
+                gap = OrderGap(id, intent.asset, quantity, intent.reference)
+                if not _is_adopted(connection, gap):
+                    gaps.append(gap)
         around = str((now - _LOOK_BACK).date()), str((now + _LOOK_AHEAD).date())
         actions = [due.action for due in action_rows.between(connection, *around)]
         held: dict[str, Decimal] = {}
         for one in books.positions(connection):
             held[one.asset] = held.get(one.asset, ZERO) + one.quantity
         trades = _foreign_trades(connection, names)
-    open_gaps = tuple(gap for gap in gaps if not _is_adopted(ledger, gap))
-    return Evidence(open_gaps, trades, tuple(actions), held, broker.account().equity)
+    return Evidence(tuple(gaps), trades, tuple(actions), held, broker.account().equity)
 
 
-def _is_adopted(ledger: Ledger, gap: OrderGap) -> bool:
+def _is_adopted(connection: sqlite3.Connection, gap: OrderGap) -> bool:
     """Return True if an adjusting entry stands for these fills already."""
-    with ledger.reading() as connection:
-        entries = adjustments.of_order(connection, gap.client_order_id)
+    entries = adjustments.of_order(connection, gap.client_order_id)
     return sum((entry.change for entry in entries), ZERO) == gap.quantity
 
 

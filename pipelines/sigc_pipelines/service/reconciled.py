@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
+from typing import Literal
 
-from sigc.daemon.runner import Adopting
+from sigc.daemon.runner import Adopting, RunEnd
 from sigc.errors import Diagnostic, SigcError
 from sigc.rpc.messages.books import DifferenceTold, ReconcileReply, told_adjustment
+from sigc.store.ledger import halting, runs
+from sigc.store.ledger.adjustments import GapCause
+from sigc.store.ledger.records import Outcome
 from sigc_pipelines.brokers.protocol import UnreachableError
 from sigc_pipelines.live.trading import Trading
-from sigc_pipelines.reconcile.adopt import Adoption, adopt, compare
+from sigc_pipelines.reconcile.adopt import Adoption, adopt, compare, in_words
 from sigc_pipelines.reconcile.causes import ExplainedDifference
+
+_UNDISPUTED = frozenset({GapCause.DIVIDEND, GapCause.FEE})
 
 
 def reconciled(trading: Trading, adopting: Adopting | None = None) -> ReconcileReply:
@@ -20,10 +26,43 @@ def reconciled(trading: Trading, adopting: Adopting | None = None) -> ReconcileR
         if adopting is None:
             return ReconcileReply(_told(compare(trading).found))
         done = adopt(trading, Adoption(adopting.who, adopting.reason, adopting.book))
+    except UnreachableError as silent:
+        hint = "nothing was adopted; orders that the ledger does not know may be cancelled at the broker"
+        raise SigcError(Diagnostic("E601", str(silent), hint="" if adopting is None else hint)) from silent
+    try:
         left = compare(trading).found
     except UnreachableError as silent:
-        raise SigcError(Diagnostic("E601", str(silent), hint="nothing was adopted")) from silent
+        hint = f"{len(done.adopted)} entries are written; look again: `sigc reconcile`"
+        raise SigcError(Diagnostic("E601", str(silent), hint=hint)) from silent
     return ReconcileReply(_told(done.found), tuple(map(told_adjustment, done.adopted)), _told(left))
+
+
+def reconcile_job(trading: Trading, job: str, on_mismatch: Literal["alert", "halt", "adopt"]) -> RunEnd:
+    """Compare, as a job of the schedule: `refused` if something differs, which is told. Raise SigcError E601.
+
+    on_mismatch: alert alone; halt everything too; or adopt dividends and fees, which nobody has to judge, first.
+    """
+    with trading.ledger.reading() as connection:
+        going = runs.open_trades(connection)
+    if going:  # which compares by itself, and whose orders are on their way
+        return RunEnd(Outcome.UNCHANGED, f"not compared: the run {going[0].id} is under way", is_before_trading=True)
+    said: list[str] = []
+    try:
+        found = compare(trading).found
+        if on_mismatch == "adopt" and any(one.cause in _UNDISPUTED for one in found):
+            done = adopt(trading, Adoption(job, "on_mismatch: adopt", causes=_UNDISPUTED))
+            said += [f"adopted: {one.cause} of {_amount(one.cash)} in {one.book.strategy}" for one in done.adopted]
+            found = compare(trading).found
+    except UnreachableError as silent:
+        raise SigcError(Diagnostic("E601", str(silent))) from silent
+    if not found:
+        return RunEnd(Outcome.DONE, "; ".join([*said, "ledger and broker agree"]), is_before_trading=True)
+    told = in_words(found)
+    if on_mismatch == "halt":
+        with trading.ledger.transaction("control") as tx:
+            halting.halt_by_hand(tx, "", job, told)
+    result = {"differences": [str(one) for one in found]}
+    return RunEnd(Outcome.REFUSED, "; ".join([*said, told]), is_before_trading=True, result=result)
 
 
 def _amount(number: Decimal) -> str:

@@ -57,7 +57,7 @@ from sigc_pipelines.records.artifacts import Render
 from sigc_pipelines.records.recording import write_plan
 from sigc_pipelines.service.bounded import BoundedReads, kept_within
 from sigc_pipelines.service.metrics_feed import count_from_here, tell_book, tell_doubts
-from sigc_pipelines.service.reconciled import reconciled
+from sigc_pipelines.service.reconciled import reconcile_job, reconciled
 from sigc_pipelines.service.reports import DrawReport, write_reports
 from sigc_pipelines.service.runner_checks import broker_check, checked, data_check
 from sigc_pipelines.service.scripts import keep_output, run_script
@@ -110,6 +110,10 @@ class DaemonRunner:
                     return self._compute(order, watch)
                 case "report":
                     return self._said(order, self._report(order, watch), "reports")
+                case "reconcile":
+                    trading = self._trading(self._services.clock)
+                    by = f"job {order.job}" if order.job else order.who
+                    return self._said(order, reconcile_job(trading, by, self._config.safety.on_mismatch), "differences")
                 case "dry" | "trade":
                     return self._carry_out(order, watch)
                 case other:

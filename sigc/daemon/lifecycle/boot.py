@@ -17,7 +17,7 @@ import asyncio
 import gc
 import logging
 import platform
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -35,14 +35,14 @@ from sigc.daemon.controller import Controller, InForce
 from sigc.daemon.kill_file_halts import take_in
 from sigc.daemon.ledger_threads import LedgerThreads
 from sigc.daemon.lifecycle.phase import LastRun, Phase
-from sigc.daemon.ordering import kind_of, status_text
+from sigc.daemon.ordering import status_text
 from sigc.daemon.reconcile_loop import UnwatchedRun, write_verdict
 from sigc.daemon.runs import LiveRun
-from sigc.errors import Diagnostic, SigcError
+from sigc.errors import SigcError
 from sigc.host.cgroup import ControlGroup, worker_threads
 from sigc.host.usage import usable_cpus
-from sigc.schedule.job import Job
 from sigc.store.ledger import jobs, meta, runs
+from sigc.store.ledger.proof import prove
 
 NO_CLUSTER = "the cluster does not answer"
 _EXTENDED_S = 60.0  # by which systemd's start timeout is extended at a time
@@ -67,6 +67,12 @@ async def boot(daemon: Controller, first_checks: Callable[[], Awaitable[None]]) 
             log.warning("the daemon before was cut off", extra={"alive": str(alive)})
         for scope in await daemon.books.write(partial(take_in, work_dir=work_dir)):
             log.warning("halted by the kill file", extra={"scope": scope or "everything"})
+        _step(daemon, "the ledger is compared with its audit")
+        proof = await daemon.books.write(prove)
+        for stop in proof.put_back:
+            log.error("a stop had vanished from the ledger", extra={"stop": stop.name, "scope": stop.scope})
+        for fault in proof.faults:
+            log.error("the ledger is not what its audit comes to", extra={"of": fault.what, "found": fault.text})
         await daemon.read_decisions()
         daemon.quota = await asyncio.to_thread(limit_processors, start.config, daemon.quota)
         daemon.cluster = cluster_of(start.config, has_quota=daemon.quota is not None)
@@ -116,7 +122,6 @@ async def make_in_force(daemon: Controller, found: Configured) -> InForce:
     try:
         checked = await asyncio.to_thread(runner.check)
         problems = [d for one in checked for d in one.problems if d.severity == "error"]
-        problems += _impossible(found.jobs, daemon.parts.kinds)
         if problems:
             raise SigcError(*problems)
     except BaseException:
@@ -125,14 +130,6 @@ async def make_in_force(daemon: Controller, found: Configured) -> InForce:
     for warning in (*found.loaded.findings, *(d for one in checked for d in one.problems)):
         log.warning("%s", warning.message, extra={"code": warning.code})
     return InForce(found, runner, checked)
-
-
-def _impossible(listed: Iterable[Job], kinds: frozenset[str]) -> list[Diagnostic]:
-    return [
-        Diagnostic("E402", f"job '{job.name}' is of kind {job.kind}, which this version does not run")
-        for job in listed
-        if kind_of(job) not in kinds
-    ]
 
 
 async def _recover(daemon: Controller) -> None:

@@ -22,9 +22,10 @@ from sigc.rpc.messages.books import (
 from sigc.rpc.verb import Role, VerbCall, verb
 from sigc.store.history import history
 from sigc.store.ledger.book_rename import rename_strategy
+from sigc.store.ledger.records import UNASSIGNED
 
 
-@verb("book/rename-asset", "POST", Role.TRADE, timeout_s=60.0)
+@verb("book/rename-asset", "POST", Role.TRADE)
 async def book_rename_asset(call: VerbCall[Controller], request: RenameRequest) -> RenameReply:
     """Rename an asset in every book that holds it, and in a paper broker's book; nothing is traded."""
     if not request.reason:
@@ -49,19 +50,24 @@ async def book_rename(call: VerbCall[Controller], request: RenameStrategyRequest
     return RenameStrategyReply(tuple(key.portfolio for key in keys))
 
 
-@verb("book/reconcile", "POST", Role.OPERATE, timeout_s=60.0)
+@verb("book/reconcile", "POST", Role.OPERATE)
 async def book_reconcile(call: VerbCall[Controller], request: ReconcileRequest) -> ReconcileReply:  # noqa: ARG001
     """Take in what the broker tells, and return what differs from the ledger then, with likely causes."""
     return await asyncio.to_thread(call.daemon.in_force.runner.reconcile)
 
 
-@verb("book/adopt", "POST", Role.TRADE, timeout_s=60.0)
+@verb("book/adopt", "POST", Role.TRADE)
 async def book_adopt(call: VerbCall[Controller], request: AdoptRequest) -> ReconcileReply:
     """Take what the broker holds into the ledger by adjusting entries; nothing is traded."""
     if not request.reason:
         raise refusal("adopting differences needs a reason", "give one by --reason '...'")
     book = None
-    if request.strategy:
+    if (request.strategy, request.portfolio) in (
+        (UNASSIGNED.strategy, ""),
+        (UNASSIGNED.strategy, UNASSIGNED.portfolio),
+    ):
+        book = UNASSIGNED
+    elif request.strategy:
         look = partial(history.book_of, strategy=request.strategy, portfolio=request.portfolio)
         found = await call.daemon.books.read(look)
         if found is None:

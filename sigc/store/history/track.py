@@ -10,6 +10,7 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 SESSIONS_A_YEAR = 252
 
@@ -65,24 +66,37 @@ class Figures:
     turnover: float = 0.0
 
 
-def days(capital: float, closes: Sequence[Close], ordered: Mapping[str, float]) -> tuple[Day, ...]:
+def days(
+    capital: float,
+    closes: Sequence[Close],
+    ordered: Mapping[str, float],
+    flows: Mapping[str, float | None] = MappingProxyType({}),
+) -> tuple[Day, ...]:
     """Return a book's sessions. capital: its initial money. ordered: money, by the session that it was ordered for.
+
+    flows: money that came (or left) since the close before without being earned, by session; None: nobody knows how
+    much. It counts as there from that close on, so that returns are time-weighted; a session of an unknown flow has
+    none. Drawdowns are those of the returns multiplied.
 
     >>> [(d.daily, d.drawdown, d.turnover) for d in days(100.0, [Close("a", 110.0, 0, 0), Close("b", 99.0, 0, 0)],
     ...                                                  {"b": 22.0})]
     [(0.1, 0.0, None), (-0.1, -0.1, 0.2)]
     """
-    found, before, peak = [], capital, capital
+    found, before, grown, peak = [], capital, 1.0, 1.0
     for close in closes:
-        peak = max(peak, close.nav)
+        flow = flows.get(close.session, 0.0)
+        base = 0.0 if flow is None else before + flow
+        daily = close.nav / base - 1.0 if base > 0.0 else 0.0
+        grown *= 1.0 + daily
+        peak = max(peak, grown)
         share = 1.0 / close.nav if close.nav > 0.0 else 0.0
         money = ordered.get(close.session)
         found.append(
             Day(
                 close.session,
                 round(close.nav, 2),
-                round(close.nav / peak - 1.0, 9) if peak > 0.0 else 0.0,
-                round(close.nav / before - 1.0, 9) if before > 0.0 else 0.0,
+                round(grown / peak - 1.0, 9),
+                round(daily, 9),
                 round(close.gross * share, 6),
                 round(close.net * share, 6),
                 None if money is None or before <= 0.0 else round(money / before, 6),
@@ -129,7 +143,7 @@ def figures(capital: float, found: Sequence[Day]) -> Figures:
     if not found:
         return Figures(nav=capital)
     daily = [day.daily for day in found]
-    total = found[-1].nav / capital - 1.0 if capital > 0.0 else 0.0
+    total = math.prod(1.0 + value for value in daily) - 1.0
     spread = statistics.stdev(daily) if len(daily) > 1 else 0.0
     active = sum(1 for value in daily if value != 0.0)
     turnovers = [day.turnover for day in found if day.turnover is not None]

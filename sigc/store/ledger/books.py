@@ -5,7 +5,7 @@ transaction (`take_in`): its fills, its charges and the cursor for the next requ
 
 Invariant of every commit: cash = capital + cash of the book's fills + its charges + cash of its entries; receivables =
 sum of its entries' receivables; a position = sum of its fills and of its entries' changes (`action_booking.py` and
-`adjustments.py` write entries, `recount.py` checks the sums).
+`adjustments.py` write entries, `proof.py` checks the sums by the audit chain).
 """
 
 from __future__ import annotations
