@@ -25,6 +25,7 @@ from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import BookKey, Intent, IntentState, Outcome, Run, RunKey, RunKind, Side
 from sigc_pipelines.brokers.protocol import BrokerOrder, OrderRequest, OrderStatus
 from sigc_pipelines.live.judging import judge_of
+from sigc_pipelines.live.order_window import SendingEnd
 from sigc_pipelines.live.send_orders import Desk, Execution
 
 FEW, MANY = 1_000, 1_000_000
@@ -74,7 +75,7 @@ class Desks:
         """Seconds of processor time an order, over the orders of one run. Their end is not counted."""
         run = self._planned(number)
         desk = Desk(self.ledger, Taker(), self.clock, ExecutionSettings(fill_wait_s=0.0))  # type: ignore[arg-type]
-        execution = Execution(desk, run, judge_of(self.ledger, run, self.clock), NOON + timedelta(hours=1))
+        execution = Execution(desk, run, judge_of(self.ledger, run, self.clock), SendingEnd(NOON + timedelta(hours=1)))
         begun = time.process_time()
         while execution._turn():
             pass

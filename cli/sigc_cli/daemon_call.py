@@ -138,9 +138,16 @@ class RunTarget:
 
 
 def run_over_rpc(
-    client: Client, wanted: RunTarget, *, is_detached: bool = False, follow: Callable[[RunStatus], None] | None = None
+    client: Client,
+    wanted: RunTarget,
+    *,
+    is_detached: bool = False,
+    is_patient: bool = True,
+    follow: Callable[[RunStatus], None] | None = None,
 ) -> RunStatus:
     """Have the daemon run it. Return the run's end, or with is_detached its beginning. follow: called with each change.
+
+    is_patient: False returns the run as soon as its orders wait for the open of their session.
 
     Raises E900, E901. A connection that breaks is taken up again: the run goes on meanwhile.
     """
@@ -152,6 +159,8 @@ def run_over_rpc(
             status = _status(event)
             if follow is not None:
                 follow(status)
+            if status.waiting is not None and not is_patient:
+                return status
         if status.state == "interrupted":
             break
     return status

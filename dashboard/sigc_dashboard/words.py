@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from sigc_dashboard.html import Html, tag
+from sigc.store.ledger.waiting_orders import WaitingOrders
+from sigc_dashboard.html import NONE, Html, tag
 
 NOTHING = "–"
 # Kinds of cluster, as `cluster.type` has them.
@@ -74,6 +75,14 @@ def moment(at: datetime | None, zone: str, form: str = "moment") -> Html:
         return tag("span", NOTHING, class_="none")
     there = at.astimezone(zone_of(zone))
     return tag("time", f"{there:%b %d %H:%M}", datetime=at.astimezone(UTC).isoformat(), data_form=form)
+
+
+def opening(found: WaitingOrders | None, zone: str) -> Html:
+    """Return how many orders wait for the open, and until when; nothing for None."""
+    if found is None:
+        return NONE
+    begins = f"{found.planned} orders leave" if found.planned else f"{found.sent} orders may be filled from"
+    return tag("small", " ", begins, " ", moment(found.at, zone))
 
 
 def zone_of(name: str) -> ZoneInfo:

@@ -177,10 +177,8 @@ class Controller:
         """Take the open ledger: from now on changes are audited and runs are recorded."""
         self._books = books
         books.ledger.hide = self.doors.secrets.hide
-        most = self.start.config.daemon.max_runs
-        self._runs = Runs(books, self.metrics, self.clock, most, self._run_ended)
-        cancel, going = self._runs.cancel, self._runs.is_going
-        duties = Duties(self._begin_fire, cancel, self._is_fresh, self._alert, self.session_at, going)
+        self._runs = known = Runs(books, self.metrics, self.clock, self.start.config.daemon.max_runs, self._run_ended)
+        duties = Duties(self._begin_fire, known.cancel, self._is_fresh, self._alert, self.session_at, known.is_going)
         self._timetable = Timetable(books, self.metrics, self.clock, duties)
 
     def workers(self) -> tuple[WorkerStatus, ...]:
@@ -315,7 +313,9 @@ class Controller:
         if end.outcome in (Outcome.FAILED, Outcome.UNRESOLVED):
             self.alert(RUN_FAILED, is_critical=order.kind == RunKind.TRADE)
         if order.kind != RunKind.DRY:
-            self.last[order.strategy] = LastRun(order.id, live.finished or live.asked, status_text(end.outcome))
+            self.last[order.strategy] = LastRun(
+                order.id, live.finished or live.asked, status_text(end.outcome), waiting=end.waiting
+            )
             is_done, is_cancelled = end.outcome.is_success, end.outcome is Outcome.CANCELLED
             event = RunFinished(order.id, is_done, self.clock.now(), end.is_before_trading, is_cancelled)
             self.timetable.ended(order.job, order.strategy, event)

@@ -34,6 +34,8 @@ from sigc.store.ledger.jobs import OrderedRun
 from sigc.store.ledger.ledger import Transaction
 from sigc.store.ledger.orders import filled_of
 from sigc.store.ledger.records import Filled, Outcome, RunKind
+from sigc.store.ledger.waiting import waiting_of
+from sigc.store.ledger.waiting_orders import WaitingOrders
 from sigc.store.outbox import alert_query as looking
 
 if TYPE_CHECKING:
@@ -66,6 +68,9 @@ class UnwatchedRun:
         """Do nothing."""
 
     def waiting(self, why: str, until: datetime | None) -> None:
+        """Do nothing."""
+
+    def opening(self, orders: WaitingOrders | None) -> None:
         """Do nothing."""
 
 
@@ -129,7 +134,8 @@ class ReconcileLoop:
             return
         now = self._daemon.clock.now()
         care = BookState(now)
-        if live.left and end.outcome is Outcome.FAILED:  # it is completed again, after a wait that grows
+        # It is completed again, after a wait that grows.
+        if live.left and end.outcome in (Outcome.FAILED, Outcome.UNRESOLVED):
             care = after_trouble(self._care.get(order.strategy, care), now, end.message)
         self._care[order.strategy] = care
 
@@ -149,7 +155,7 @@ class ReconcileLoop:
             await asyncio.sleep(_LOOK_EVERY_S)
 
     async def _follow_fills(self) -> None:
-        """Read how much of each strategy's newest run is filled, until none of its orders is open."""
+        """Read how much of each strategy's newest run is filled or waits, until none of its orders is open."""
         daemon = self._daemon
         open_ = {
             one.id: strategy
@@ -160,10 +166,12 @@ class ReconcileLoop:
             return
         with contextlib.suppress(SigcError):  # whoever writes to the ledger reports its failure
             found = await daemon.books.read(partial(filled_of, runs=tuple(open_)))
+            waiting = await daemon.books.read(partial(waiting_of, ids=tuple(open_), now=daemon.clock.now()))
             for run, strategy in open_.items():
-                last, filled = daemon.last[strategy], str(found.get(run, ""))
-                if last.id == run and last.filled != filled:
-                    daemon.last[strategy] = replace(last, filled=filled)
+                last = daemon.last[strategy]
+                now = replace(last, filled=str(found.get(run, "")), waiting=waiting.get(run))
+                if last.id == run and last != now:
+                    daemon.last[strategy] = now
                     daemon.changed.set()
 
     async def end(self) -> bool:

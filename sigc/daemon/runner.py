@@ -31,6 +31,7 @@ from sigc.rpc.messages.requests import WorkerStatus
 from sigc.store.ledger.action_rows import ActionEntry
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import BookKey, Outcome
+from sigc.store.ledger.waiting_orders import WaitingOrders
 
 if TYPE_CHECKING:
     from sigc.config.settings import Config
@@ -84,7 +85,8 @@ class RunOrder:
 class RunEnd:
     """The end of a run. stages: seconds by stage. session: the day it traded for; as_of: the newest row it read.
 
-    is_before_trading: no order was sent, for certain. result: plain data for the caller (weights, orders).
+    is_before_trading: no order was sent, for certain. result: plain data for the caller (weights, orders). waiting: its
+    orders that are at the broker and wait for the open.
     """
 
     outcome: Outcome
@@ -95,6 +97,7 @@ class RunEnd:
     is_before_trading: bool = False
     findings: tuple[Diagnostic, ...] = ()
     result: Mapping[str, Any] = field(default_factory=dict)
+    waiting: WaitingOrders | None = None
 
 
 class RunHandle(Protocol):
@@ -115,6 +118,10 @@ class RunHandle(Protocol):
 
     def waiting(self, why: str, until: datetime | None) -> None:
         """Tell what the run waits for ('' when it goes on), and until when; None: for an answer, soon."""
+        ...
+
+    def opening(self, orders: WaitingOrders | None) -> None:
+        """Tell that its orders wait for the open of their session, or (None) that none do any more."""
         ...
 
 

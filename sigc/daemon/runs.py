@@ -15,18 +15,19 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from sigc import metrics as m
 from sigc.clock import Clock
 from sigc.daemon.ledger_threads import LedgerThreads
+from sigc.daemon.live_run import LiveRun as LiveRun
+from sigc.daemon.live_run import Slot
 from sigc.daemon.runner import RunEnd, Runner, RunOrder
 from sigc.errors import Diagnostic, SigcError
 from sigc.host.logs import of_run
@@ -35,85 +36,14 @@ from sigc.store.ledger import jobs
 from sigc.store.ledger.jobs import OrderedRun
 from sigc.store.ledger.ledger import Transaction
 from sigc.store.ledger.records import Outcome, Run, RunKind
+from sigc.store.ledger.waiting_orders import WaitingOrders
 
 _KEPT = 20  # ended runs kept with their results; the ledger has every run, without results
 _TOLD_EVERY_S = 0.1
+_LOOK_EVERY_S = 0.2
+_MOST_WAITING = 512  # runs whose orders wait for the open, at a time
 _MOST_LEFT = 64  # runs that an earlier life left, completed at a time
 log = logging.getLogger("sigc.runs")
-
-
-@dataclass(eq=False)
-class LiveRun:
-    """A run under way and its progress. end: None until it is over.
-
-    left: why it was left open after it decided, if it is only to be completed; '' for a new one. waits_until: when it
-    goes on, if it waits for a time; None while it works, or waits for an answer.
-    """
-
-    order: RunOrder
-    runner: Runner
-    asked: datetime
-    state: str = "waiting"
-    stage: str = ""
-    done: int = 0
-    total: int = 0
-    text: str = ""
-    stages: dict[str, float] = field(default_factory=dict)
-    finished: datetime | None = None
-    end: RunEnd | None = None
-    cancelled: threading.Event = field(default_factory=threading.Event)
-    news: asyncio.Event = field(default_factory=asyncio.Event)
-    over: asyncio.Event = field(default_factory=asyncio.Event)
-    stage_began: float = 0.0
-    left: str = ""
-    waits_until: datetime | None = None
-
-    def tell(self) -> None:
-        """Wake everyone who follows the run."""
-        # A new event before the old one is set: a follower that wakes waits for the next change, and none is missed.
-        told, self.news = self.news, asyncio.Event()
-        told.set()
-
-    async def until_it_waits(self) -> None:
-        """Wait until the run is over or waits for a later time."""
-        async for _ in self.follow():
-            if self.waits_until is not None:
-                return
-
-    async def follow(self) -> AsyncIterator[RunStatus]:
-        """Yield the run's status at once and at each change; the last one is its end."""
-        while True:
-            # Read before the yield: the run may end while the caller has the status, which is then not the last one.
-            news, has_ended = self.news, self.end is not None
-            yield self.status()
-            if has_ended:
-                return
-            await news.wait()
-
-    def status(self, with_result: bool = True) -> RunStatus:
-        """Return the run as it goes over the wire."""
-        end, order = self.end, self.order
-        ended: Mapping[str, Any] = {}
-        if end is not None:
-            ended = {"outcome": str(end.outcome), "message": end.message, "session": end.session, "as_of": end.as_of}
-            ended |= {"findings": end.findings, "result": end.result} if with_result else {}
-        return RunStatus(
-            order.id,
-            order.strategy,
-            order.kind,
-            self.state,
-            self.asked,
-            self.stage,
-            self.done,
-            self.total,
-            self.text,
-            self.finished,
-            who=order.who,
-            job=order.job,
-            reason=order.reason,
-            stages={**self.stages, **(end.stages if end is not None else {})},
-            **ended,
-        )
 
 
 class Runs:
@@ -123,12 +53,14 @@ class Runs:
         self, books: LedgerThreads, metrics: m.DaemonMetrics, clock: Clock, most: int, ended: Callable[[LiveRun], None]
     ) -> None:
         self._books, self._metrics, self._clock, self._ended = books, metrics, clock, ended
-        self._threads = ThreadPoolExecutor(most, "sigc-run")
+        self._slots = asyncio.Semaphore(most)
+        # Far more than slots: a run whose orders wait for the open has given its slot back, and keeps its thread.
+        self._threads = ThreadPoolExecutor(most + _MOST_WAITING, "sigc-run")
         # Not those of new runs, which would wait for the slices of the old ones, nor the old ones for each other's.
         self._left_threads = ThreadPoolExecutor(_MOST_LEFT, "sigc-left")
         self._live: dict[str, LiveRun] = {}
         self._past: dict[str, RunStatus] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], LiveRun] = {}
         self._turns: dict[str, asyncio.Lock] = {}
 
     async def begin(self, order: RunOrder, runner: Runner) -> LiveRun:
@@ -164,8 +96,8 @@ class Runs:
     def _set_out(self, live: LiveRun) -> None:
         self._metrics.put(m.RUNS_ACTIVE, len(self._live))
         task = asyncio.get_running_loop().create_task(self._follow_through(live))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = live
+        task.add_done_callback(self._tasks.pop)
 
     def under_way(self, strategy: str = "") -> tuple[LiveRun, ...]:
         """Return the runs that are not over, oldest first, of one strategy or of all."""
@@ -184,8 +116,12 @@ class Runs:
         live = self._live.get(id)
         if live is not None:
             return live.status()
-        order = None if id in self._past else await self._books.read(partial(jobs.find, id=id))
-        return self._past.get(id) or (None if order is None else past_status(order))
+        past = self._past.get(id)
+        if past is not None:
+            is_early = past.waiting is not None and self._clock.now() < past.waiting.at
+            return past if is_early else replace(past, waiting=None)
+        order = await self._books.read(partial(jobs.find, id=id))
+        return None if order is None else past_status(order)
 
     @contextlib.asynccontextmanager
     async def between(self, strategy: str) -> AsyncIterator[bool]:
@@ -212,11 +148,14 @@ class Runs:
         return True
 
     async def finish(self, timeout_s: float) -> bool:
-        """Wait for all runs. Return True if all ended within the time."""
-        if self._tasks:
-            _, pending = await asyncio.wait(self._tasks, timeout=timeout_s)
-            return not pending
-        return True
+        """Wait for all runs, but not for orders that wait for the open. Return True if all ended within the time."""
+        end = time.monotonic() + timeout_s
+        while busy := {task for task, live in self._tasks.items() if live.waiting is None}:
+            left = end - time.monotonic()
+            if left <= 0:
+                break
+            await asyncio.wait(busy, timeout=min(left, _LOOK_EVERY_S), return_when=asyncio.FIRST_COMPLETED)
+        return not self._tasks
 
     def close(self) -> None:
         """Begin no more runs. A thread that does not end is left to the end of the process."""
@@ -228,7 +167,7 @@ class Runs:
         order = live.order
         # The turn is taken before a thread of the pool: a trade that waits holds no thread.
         threads = self._left_threads if live.left else self._threads
-        async with self._turn_of(live):
+        async with self._turn_of(live), self._slot_of(live):
             end = await asyncio.get_running_loop().run_in_executor(threads, self._work, live, watch)
         watch.end_stage()
         try:
@@ -265,6 +204,19 @@ class Runs:
         if live.order.kind != RunKind.TRADE or live.left:
             return contextlib.nullcontext()
         return self._turns.setdefault(live.order.strategy, asyncio.Lock())
+
+    @contextlib.asynccontextmanager
+    async def _slot_of(self, live: LiveRun) -> AsyncIterator[None]:
+        """Hold one of the slots, until the run ends or its orders wait for the open; a run that was left needs none."""
+        if live.left:
+            yield
+            return
+        await self._slots.acquire()
+        live.slot = Slot(self._slots)
+        try:
+            yield
+        finally:
+            live.slot.give_back()
 
     def _work(self, live: LiveRun, watch: _Watch) -> RunEnd:
         """Do the run, in its thread. Every exception becomes the run's end."""
@@ -323,6 +275,15 @@ class _Watch:
         live = self._live
         if (live.text, live.waits_until) != (why, until):
             self._set(text=why, waits_until=until)
+
+    def opening(self, orders: WaitingOrders | None) -> None:
+        live = self._live
+        if live.waiting == orders:
+            return
+        self._set(waiting=orders)
+        if orders is not None and live.slot is not None:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(live.slot.give_back)
 
     def end_stage(self) -> None:
         """Add the seconds of the current stage."""

@@ -14,6 +14,7 @@ from sigc import __version__
 from sigc import metrics as m
 from sigc.alerts.urgency import Urgency
 from sigc.daemon.controller import Controller
+from sigc.daemon.lifecycle.phase import LastRun
 from sigc.daemon.lifecycle.start import DASHBOARD
 from sigc.host.cgroup import described
 from sigc.host.identity import started
@@ -23,8 +24,10 @@ from sigc.rpc.messages.requests import Details, JobStatus, StatusReply, Strategy
 from sigc.schedule.job import Fire
 from sigc.schedule.triggers import trigger_text
 from sigc.store.ledger import jobs
+from sigc.store.ledger.waiting_orders import WaitingOrders
 from sigc.why.words import when
 
+WAITING = "waiting"  # the status of a strategy whose newest orders wait for the open
 _CACHE_EVERY_S = 1.0
 _OF_THE_CACHE = ("directory", "entries", "bytes", "hits", "misses")
 
@@ -67,15 +70,25 @@ def strategy_of(daemon: Controller, name: str, is_enabled: bool) -> StrategyStat
         if held.job.strategy == name and held.enabled and (one := daemon.next_fire(job)) is not None
     ]
     last = daemon.last.get(name)
+    waiting = None if last is None else waiting_of(daemon, last)
+    word = "never run" if last is None else last.status if waiting is None else WAITING
     return StrategyStatus(
         name,
         state,
         None if last is None else last.at,
         min((one.at for one in fires), default=None) if state == "active" else None,
-        "never run" if last is None else last.status,
+        word,
         "" if last is None else last.id,
         "" if last is None else last.filled or "",
+        waiting,
     )
+
+
+def waiting_of(daemon: Controller, last: LastRun) -> WaitingOrders | None:
+    """Return the orders of a strategy's newest run that wait for the open now."""
+    live = next((one for one in daemon.under_way() if one.order.id == last.id), None)
+    found = last.waiting if live is None else live.waiting
+    return found if found is not None and daemon.clock.now() < found.at else None
 
 
 def page_of(daemon: Controller) -> str:

@@ -150,7 +150,11 @@ CODES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "not now",
             "The strategy is halted or paused, or the session's cut-off has passed. The message gives the time, the person and the reason.",
         ),
-        "E803": ("too late", "A stage of the run took longer than its deadline; nothing more was sent."),
+        "E803": (
+            "too late",
+            "A stage of the run took longer than its deadline, and was given up; nothing more was sent. If what it waits for "
+            "hangs, a health check says so until it answers (`sigc status --detailed`).",
+        ),
         "E804": (
             "not for this book",
             "The request can't be carried out on the book in its current state: the new name is held already, an order is "
@@ -161,6 +165,11 @@ CODES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "Orders of the run were denied by a limit, rejected by the broker, or not sent before the cut-off: some of "
             "them (partial), or all (nothing_traded). The message counts them and gives the first reasons. A run that "
             "sent nothing has not used its session: run it again when the reason is gone.",
+        ),
+        "E806": (
+            "no time to send",
+            "The orders of the run cannot all leave before its cut-off: the broker takes so many orders a minute, or takes "
+            "none before it. The message has the arithmetic. Nothing was decided: the session can be traded yet.",
         ),
         "E810": (
             "audit chain broken",

@@ -14,7 +14,13 @@ from tests.cli.test_looking import ALL
 
 PRICES = "date,A,B\n2024-03-06,1,10\n2024-03-07,2,20\n2024-03-08,3,30\n"
 STRATEGY = 'data:\n  prices: load csv from "prices.csv"\nportfolio p:\n  weights = rank(prices)\n'
-SEVERAL = {"diff": ("strategy.sig", "GONE"), "diff-data": ("prices.csv", "GONE"), "convert": ("GONE", "out.csv")}
+MAKERS = ("init", "backup")  # of the folder that they are given
+SEVERAL = {
+    "diff": ("strategy.sig", "GONE"),
+    "diff-data": ("prices.csv", "GONE"),
+    "convert": ("GONE", "out.csv"),
+    "restore": ("GONE", "--reason", "x"),
+}
 # `config validate` says what it is of; the data are of a long or a wide file, the rest strategies.
 NAME = {"validate": "prices.csv", "convert": "prices.csv", "diff-data": "prices.csv", "config validate": "sigc.yaml"}
 CODES = {"E200", "E202", "E400"}
@@ -25,7 +31,7 @@ def takes_a_path(command: click.Command) -> bool:
     return any(isinstance(p.type, click.Path) or "FILE" in (p.metavar or "") for p in arguments)
 
 
-WALKED = sorted(words for words, command in ALL.items() if takes_a_path(command) and words != "init")
+WALKED = sorted(words for words, command in ALL.items() if takes_a_path(command) and words not in MAKERS)
 
 
 @pytest.fixture

@@ -156,6 +156,8 @@ def test_what_a_run_prints(account: RunArtifacts) -> None:
         "digests": {"weights": "w-r0112-trade"},
         "weights": {"AAA": 0.55, "BBB": -0.22},
         "seconds": {"load": 0.125, "validate": 0.5},
+        "waiting": None,
+        "scratch": "",
         "findings": [about | {"message": "2 prices are missing", "assets": ("CCC",)}],
     }
 

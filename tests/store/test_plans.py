@@ -44,6 +44,7 @@ from sigc.store.ledger.connection import connect_reader, connect_writer
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import BookKey, Charge, Fill, Outcome, Side
 from sigc.store.ledger.schema import MIGRATIONS
+from sigc.store.ledger.waiting import waiting_of
 from sigc.store.outbox import alert_query as looking
 from sigc.store.outbox import deliveries
 from sigc_cli.text.ledger_view import records_of
@@ -342,8 +343,11 @@ def looks(connection: sqlite3.Connection, run: str) -> None:
     orders.counts(connection, BOOK)
     orders.states_of(connection, run)
     orders.filled_of(connection, [run])
+    waiting_of(connection, [run], AT)
+    runs.opens_of(connection, run)
     books.fills_of(connection, run)
     books.count_fills(connection, run)
+    books.newest_fill(connection)
     books.count_fills_of(connection, BOOK)
     assert books.has_traded(connection, "A")
     assert not books.has_traded(connection, "NOPE")

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -31,7 +31,7 @@ from sigc.store.ledger.records import BookKey, Intent, IntentState, Run
 from sigc_cli.synthetic_universe import business_days
 from sigc_pipelines.brokers.faulty import Fault, Faults, FaultyBroker
 from sigc_pipelines.brokers.paper import PaperBroker
-from sigc_pipelines.brokers.protocol import BrokerOrder, OrderRequest
+from sigc_pipelines.brokers.protocol import BrokerOrder, Capabilities, OrderRequest
 from sigc_pipelines.live.session import instant_of
 from sigc_pipelines.live.trading import Ended, Trading
 from tests.trading.floor import Floor, settings, weekdays
@@ -116,10 +116,15 @@ class Hooked(FaultyBroker):
     hook: Callable[[int, OrderRequest], None] = staticmethod(lambda _number, _request: None)
     submits = 0
     is_silent = False  # whether reads are not answered
+    can: Mapping[str, Any] = {}  # capabilities that are laid over the paper broker's
 
     def __init__(self, *given: Any, **more: Any) -> None:
         super().__init__(*given, **more)
         self.calls: list[tuple[str, datetime]] = []  # each submit and read, and when
+
+    def capabilities(self) -> Capabilities:
+        """The paper broker's, but for `can`."""
+        return replace(super().capabilities(), **self.can)
 
     def submit(self, request: OrderRequest) -> BrokerOrder:
         """As the faulty broker, after the hook."""
@@ -203,15 +208,19 @@ def scene(
     is_recovering: bool = True,
     patience_s: float = 30.0,
     seed: int = 0,
+    can: Mapping[str, Any] | None = None,
 ) -> Iterator[Scene]:
-    """A process that begins a minute after the close of a day (or `at`), recovers (or not), and trades at a faulty broker."""
+    """A process that begins a minute after the close of a day (or `at`), recovers (or not), and trades at a faulty broker.
+
+    can: capabilities of the broker that differ from paper's.
+    """
     clock = HandClock(at or instant_of(floor.calendar, day))
     floor.work_dir.mkdir(parents=True, exist_ok=True)
     paper = PaperBroker(
         floor.work_dir / "paper.sqlite", floor.config.broker.paper, clock, durable=False, timeout_s=patience_s
     )
     broker = Hooked(paper, rates, clock, seed=seed, memory=floor.work_dir / "faulty.sqlite")
-    broker.is_silent = is_silent
+    broker.is_silent, broker.can = is_silent, can or {}
     if hook is not None:
         broker.hook = hook
     try:

@@ -62,7 +62,7 @@ def test_a_revision_orders_what_the_first_did_not_get(floor: Floor) -> None:
         desk.broker.fail_next(*[Fault.LOST] * 2)
         first = desk.run("one").orders
         assert {i.state for i in first} == {S.EXPIRED}
-    with scene(floor, D1, at=before_cut_off(floor, D1, 0.0)) as desk:  # the cut-off: the next session has begun
+    with scene(floor, D2) as desk:  # after the close: for the next session
         ended = desk.run("two", is_forced=True, reason="again")
         assert ended.run.key.session > first[0].key.session
         assert {i.state for i in ended.orders} == {S.ACKNOWLEDGED}

@@ -31,6 +31,7 @@ from sigc.ops import jit
 from sigc.store.ledger import books, orders
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import BookKey, Outcome
+from sigc.store.ledger.waiting_orders import WaitingOrders
 from sigc_cli.assembly.daemon import run_output
 from sigc_pipelines.backtest.backtest import backtest, pick
 from sigc_pipelines.backtest.replay import replay
@@ -131,6 +132,9 @@ class Unwatched:
         pass
 
     def waiting(self, why: str, until: datetime | None) -> None:
+        pass
+
+    def opening(self, orders: WaitingOrders | None) -> None:
         pass
 
 

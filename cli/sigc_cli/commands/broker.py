@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from sigc_cli.options import CONFIG, JSON, WORK_DIR
+from sigc_cli.options import JSON, ledger_options
 
 _CAN_NOT_TRADE = 8
 
@@ -18,8 +18,7 @@ def command() -> None:
 
 @command.command()
 @JSON
-@CONFIG
-@WORK_DIR
+@ledger_options
 def check(as_json: bool, config: Path | None, work_dir: Path | None) -> None:
     """Ask the broker for its clock, the account, positions and open orders, and say which orders it takes.
 
@@ -35,7 +34,7 @@ def check(as_json: bool, config: Path | None, work_dir: Path | None) -> None:
 
     loaded = configuration(Choices(config=config))
     settings, clock = loaded.config, SystemClock()
-    place = place_of(loaded, work_dir, None)
+    place = place_of(loaded, work_dir)
     ways = settings.daemon.connections
     broker = open_broker(settings.broker, place, clock, connections=ways, execution=settings.execution)
     try:

@@ -12,6 +12,7 @@ from sigc_cli.shell_completion import daemons
 
 if TYPE_CHECKING:
     from sigc.errors import Diagnostic
+    from sigc.store.ledger.waiting_orders import WaitingOrders
     from sigc_cli.daemon_call import RunTarget
     from sigc_pipelines.assembly.parts import Choices
     from sigc_pipelines.assembly.trading import TradeOptions
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 )
 @click.option("--reason", default="", metavar="TEXT", help="Reason, kept in the audit with your name.")
 @click.option("--detach", is_flag=True, help="Return at once with the run's id; needs a daemon.")
+@click.option("--wait", is_flag=True, help="Wait for orders that leave with the open, and return the run's outcome.")
 @click.option("--address", metavar="HOST:PORT", help="Address of the daemon.")
 @click.option("--name", metavar="NAME", shell_complete=daemons, help="The daemon of that name.")
 @WORK_DIR
@@ -48,6 +50,7 @@ def command(
     accept_differences: bool,
     reason: str,
     detach: bool,
+    wait: bool,
     address: str | None,
     name: str | None,
     work_dir: Path | None,
@@ -62,6 +65,9 @@ def command(
 
     No row after the date is read. A session is traded once; a wanted repeat is --force with a --reason. Goes to the
     daemon when one answers; runs in this process when nobody listens and the work dir is free, or with --work-dir.
+
+    Orders that are placed before the open wait for it: the exit code is 0 then, and --wait waits for the outcome.
+    Without a daemon this process waits, as nobody else would send them.
     """
     from sigc_cli.daemon_call import RunTarget
     from sigc_cli.text.dates import day
@@ -74,7 +80,9 @@ def command(
         accepts_differences=accept_differences,
         reason=reason,
     )
-    if work_dir is None and _by_daemon(wanted, detach, as_json, (config, address, name)):
+    if detach and wait:
+        raise click.UsageError("--detach returns at once, --wait does not: give one of them")
+    if work_dir is None and _by_daemon(wanted, (detach, wait), as_json, (config, address, name)):
         return
     if detach:
         raise click.UsageError("--detach needs a daemon: start one by `sigc daemon`")
@@ -85,18 +93,22 @@ def command(
 
 
 def _by_daemon(
-    wanted: RunTarget, is_detached: bool, as_json: bool, which: tuple[Path | None, str | None, str | None]
+    wanted: RunTarget, how: tuple[bool, bool], as_json: bool, which: tuple[Path | None, str | None, str | None]
 ) -> bool:
-    """Have the daemon run it; False when nobody listens. Raises E900 for a daemon that hangs, E901 for a refusal."""
+    """Have the daemon run it; False when nobody listens. how: detached, waiting for the open. Raises E900 for a daemon
+    that hangs, E901 for a refusal.
+    """
     from sigc.errors import Severity, SigcError
     from sigc.rpc.client import NoDaemonError
+    from sigc.rpc.messages.status import StatusReply
     from sigc_cli.daemon_call import daemon, print_json, run_over_rpc
     from sigc_cli.diagnostics import complain
 
-    config, address, name = which
+    (is_detached, is_patient), (config, address, name) = how, which
     try:
         with daemon(config, address, name) as client:
-            ended = run_over_rpc(client, wanted, is_detached=is_detached)
+            ended = run_over_rpc(client, wanted, is_detached=is_detached, is_patient=is_patient)
+            zone = "" if ended.waiting is None else client.get("status", reply=StatusReply).zone
     except NoDaemonError as gone:
         if not gone.is_refused or address is not None:
             raise
@@ -106,13 +118,24 @@ def _by_daemon(
     elif is_detached:
         click.echo(ended.id)
     else:
-        click.echo(ended.result.get("text") or f"{ended.strategy} {ended.id}: {ended.outcome}, {ended.message}")
+        begun = f"{ended.strategy} {ended.id}"
+        said = f"{begun}: {ended.outcome}, {ended.message}" if ended.outcome else f"{begun} goes on in the daemon"
+        click.echo(ended.result.get("text") or said)
+        if ended.waiting is not None:
+            click.echo(_waits(ended.waiting, zone))
     complain(d for d in ended.findings if d.severity is not Severity.ERROR)
     problem = _problem(ended.outcome, ended.message)
     if problem is not None and not is_detached:
         errors = tuple(d for d in ended.findings if d.severity is Severity.ERROR)
         raise SigcError(*(errors or (problem,)))
     return True
+
+
+def _waits(found: WaitingOrders, zone: str) -> str:
+    from sigc.rpc.messages.status import waits
+    from sigc_cli.text.daemon_text import moment
+
+    return f"waiting: {waits(found, moment(found.at, zone))}"
 
 
 def _problem(outcome: str, message: str) -> Diagnostic | None:
@@ -139,10 +162,13 @@ def _here(
 ) -> None:
     from sigc.errors import SigcError
     from sigc_cli.text import show_run
+    from sigc_pipelines.assembly.parts import configuration
     from sigc_pipelines.text import results_text as show
 
     ended = ended_here(wanted, wish, chosen, work_dir, name)
     click.echo(show.dump(show_run.as_data(ended)) if as_json else show_run.text(ended))
+    if ended.waiting is not None and not as_json:
+        click.echo(_waits(ended.waiting, configuration(chosen).config.schedule.timezone))
     if ended.problems:
         raise SigcError(*ended.problems)
     problem = _problem(str(ended.run.outcome), ended.run.message)
@@ -162,6 +188,8 @@ def ended_here(
     from sigc_pipelines.assembly.trading import entry_of, request, trading, user, with_capital
     from sigc_pipelines.backtest.backtest import pick_of
     from sigc_pipelines.live.run import carry_out
+    from sigc_pipelines.live.run_watch import RunWatch
+    from sigc_pipelines.live.scratch import in_its_time
     from sigc_pipelines.stopping.breaker_closing import close_by_breakers
     from sigc_pipelines.target_feeds import FreshFeed
     from sigc_pipelines.text import results_text as show
@@ -176,16 +204,25 @@ def ended_here(
     place = place_of(loaded, work_dir, name)
     click.echo(f"no daemon answers: running in this process, with the ledger of {place}", err=True)
     bar = show.ProgressBar()
-    with workspace(settings, chosen, bar) as space, trading(settings, place, wish, render) as (desk, earlier):
+    watch = RunWatch(opening=lambda found: _tell_opening(found, settings.schedule.timezone))
+    opened = trading(settings, place, wish, render, watch=watch)
+    with workspace(settings, chosen, bar) as space, opened as (desk, earlier):
         if desk.broker.capabilities().is_live and not wish.is_dry:
             message = "a live broker is traded by the daemon alone"
             raise SigcError(Diagnostic("E900", message, hint="start it by `sigc daemon`, or add --dry-run"))
         for verdict in earlier:
             click.echo(f"{verdict.run}: {verdict.outcome}, {verdict.message}", err=True)
         try:
-            ended = carry_out(desk, asked, FreshFeed(compiled.strategy, space, settings.execution.capital))
-            if not wish.is_dry:
-                close_by_breakers(desk)
-            return ended
+            feed = FreshFeed(compiled.strategy, space, settings.execution.capital)
+            with in_its_time(desk, asked) as account:
+                ended = account.told(carry_out(account.trading, asked, feed, watch))
+                if not wish.is_dry:
+                    close_by_breakers(account.trading)
+                return ended
         finally:
             bar.close()
+
+
+def _tell_opening(found: WaitingOrders | None, zone: str) -> None:
+    if found is not None:
+        click.echo(f"{_waits(found, zone)}; interrupted, they stay planned, and the next process goes on", err=True)

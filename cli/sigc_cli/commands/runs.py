@@ -42,6 +42,7 @@ def list_runs(
     work_dir: Path | None = None,
 ) -> None:
     """The newest runs, of every kind; with `--outcome`, `--kind`, `--since` and `--strategy` only some."""
+    from sigc.clock import SystemClock
     from sigc.store.history.history import RunsWanted, runs_page
     from sigc_cli.daemon_or_ledger import ledger_of
     from sigc_cli.text import ledger_view
@@ -50,7 +51,7 @@ def list_runs(
     with ledger_of((config, None, None), work_dir) as (connection, _, loaded):
         zone = loaded.config.schedule.timezone
         wanted = RunsWanted(strategy, kind, outcome, "", most, instant(since, zone))
-        found = ledger_view.listed(connection, runs_page(connection, wanted))
+        found = ledger_view.listed(connection, runs_page(connection, wanted, SystemClock().now()))
     if as_json:
         click.echo(ledger_view.dump([ledger_view.run_data(run, more) for run, more in found]))
     else:
@@ -67,6 +68,7 @@ def show(id: str, only_output: bool, as_json: bool, config: Path | None, work_di
 
     With --json its weights and fills too.
     """
+    from sigc.clock import SystemClock
     from sigc_cli.daemon_or_ledger import ledger_of
     from sigc_cli.text import ledger_view, ordered_view
     from sigc_cli.text.ordered_view import command_of
@@ -78,7 +80,7 @@ def show(id: str, only_output: bool, as_json: bool, config: Path | None, work_di
         if other is not None:
             _show_other(other, command_of(loaded, other), zone, only_output=only_output, as_json=as_json)
             return
-        account, held = account_of(connection, place, id), ledger_view.held(connection, id)
+        account, held = account_of(connection, place, id), ledger_view.held(connection, id, zone, SystemClock().now())
     click.echo(ledger_view.dump(account) if as_json else ledger_view.account(account, zone) + held)
 
 

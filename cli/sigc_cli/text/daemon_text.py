@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from sigc.rpc.messages.status import Details, RunStatus, StatusReply, StrategyStatus, unfilled
+from sigc.rpc.messages.status import Details, RunStatus, StatusReply, StrategyStatus, unfilled, waits
 
 if TYPE_CHECKING:
     from sigc.rpc.messages.requests import JobStatus, ReloadReply
@@ -44,7 +44,8 @@ def status_block(found: StatusReply) -> str:
 def _strategy(one: StrategyStatus, zone: str) -> str:
     # As the source document has it: without the zone, which is schedule.timezone.
     last, next_one = (moment(at, zone).rpartition(" ")[0] or "-" for at in (one.last_run, one.next_run))
-    rows = (("Last run", last), ("Next run", next_one), ("Status", one.status + unfilled(one.filled)))
+    waiting = "" if one.waiting is None else f", {waits(one.waiting, moment(one.waiting.at, zone).rpartition(' ')[0])}"
+    rows = (("Last run", last), ("Next run", next_one), ("Status", one.status + unfilled(one.filled) + waiting))
     return "\n".join([f"  {one.name}: {one.state}", *(f"    {name}: {text}" for name, text in rows)])
 
 

@@ -11,13 +11,15 @@ from decimal import Decimal
 from typing import Any
 
 from sigc.errors import Severity, SigcError
-from sigc.rpc.messages.status import unfilled
+from sigc.rpc.messages.status import unfilled, waits
 from sigc.store.history.history import PastRun
 from sigc.store.ledger import books as store_books
 from sigc.store.ledger import control, jobs, price_marks
 from sigc.store.ledger import runs as store_runs
 from sigc.store.ledger.records import ZERO, Finding, Intent, Nav, Outcome, Position, Run
+from sigc.store.ledger.waiting import waiting_of
 from sigc.why.words import named, when
+from sigc_cli.text.daemon_text import moment
 from sigc_pipelines.records.artifacts import RunArtifacts, plain
 from sigc_pipelines.text.table import table
 
@@ -58,7 +60,9 @@ def runs(found: Sequence[PastRun], zone: str) -> str:
     rows = [("run", "strategy", "job", "kind", "began", "as of", "session", "outcome", "filled", "message")]
     for r in found:
         what, days = (r.strategy or "-", r.job or "-"), (r.as_of or "-", r.session or "-")
-        rows.append((r.id, *what, r.kind, when(r.at, zone), *days, r.outcome, r.filled or "-", r.message[:80]))
+        outcome = r.outcome if r.waiting is None else "waiting"
+        message = r.message if r.waiting is None else waits(r.waiting, moment(r.waiting.at, zone))
+        rows.append((r.id, *what, r.kind, when(r.at, zone), *days, outcome, r.filled or "-", message[:80]))
     return table(rows)
 
 
@@ -80,13 +84,15 @@ def account(found: RunArtifacts, zone: str = "UTC") -> str:
     return "\n".join(lines)
 
 
-def held(connection: sqlite3.Connection, id: str) -> str:
-    """Return a line that a pause holds an open run's orders, with a break before it; '' if none does."""
+def held(connection: sqlite3.Connection, id: str, zone: str, now: datetime) -> str:
+    """Return lines on what holds the orders of a run, each with a break before it: the open, or a pause; or ''."""
     run = store_runs.find(connection, id)
+    waiting = waiting_of(connection, [run.id], now).get(run.id)
+    said = "" if waiting is None else f"\nwaiting: {waits(waiting, moment(waiting.at, zone))}"
     if run.outcome is not Outcome.OPEN:
-        return ""
+        return said
     pause = control.pause_of(connection, run.key.strategy, store_runs.opened_at(connection, run))
-    return "" if pause is None else f"\nheld: paused {pause.by}"
+    return said if pause is None else f"{said}\nheld: paused {pause.by}"
 
 
 def told(found: Finding) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from sigc.errors import Severity
@@ -18,6 +19,7 @@ def text(ended: Ended) -> str:
     run = ended.run
     kind = "dry run" if run.key.kind is RunKind.DRY else f"{run.broker} run"
     lines = [
+        *([f"scratch account: {ended.scratch}"] if ended.scratch else []),
         f"{run.key.strategy} ({run.key.portfolio}), {kind} {run.id}",
         f"as of {run.as_of}, for the session {run.key.session}: {run.outcome}, {run.message}",
         *_weights(ended),
@@ -65,6 +67,8 @@ def as_data(ended: Ended) -> dict[str, Any]:
         "broker": run.broker,
         "outcome": str(run.outcome),
         "message": run.message,
+        "scratch": ended.scratch,
+        "waiting": None if ended.waiting is None else asdict(ended.waiting) | {"at": ended.waiting.at.isoformat()},
         "digests": dict(sorted(run.digests.items())),
         "weights": held(ended),
         "seconds": {str(s.name): s.seconds for s in ended.stages},

@@ -16,7 +16,7 @@ from sigc_dashboard.parts.links import link
 from sigc_dashboard.parts.spark import spark
 from sigc_dashboard.parts.tiles import TableRow, badge, fills, nothing, table, tile, tiles, tone
 from sigc_dashboard.view_api import Look, Part, Plot, Where
-from sigc_dashboard.words import CLUSTERS, NOTHING, change, count, duration, moment, share, size
+from sigc_dashboard.words import CLUSTERS, NOTHING, change, count, duration, moment, opening, share, size
 
 RUNS = Ask("runs/list", RunsReply, (("most", 60),), every_s=2.0)
 _MOST_SPARKS = 40
@@ -121,10 +121,9 @@ def _strategies(look: Look) -> Html:
 
 def _last(look: Look, one: StrategyStatus) -> Html:
     """Draw outcome and time of the last run."""
-    ended = (
-        link(look.where, "run", one.run, join([badge(one.status), fills(one.filled)])) if one.run else badge(one.status)
-    )
     zone = look.status.zone if look.status is not None else ""
+    word = join([badge(one.status), fills(one.filled), opening(one.waiting, zone)])
+    ended = link(look.where, "run", one.run, word) if one.run else badge(one.status)
     return tag("span", ended, moment(one.last_run, zone, "about") if one.last_run else "", class_="last")
 
 
@@ -187,7 +186,7 @@ def _mark(run: RunStatus) -> Html:
 
 
 def _outcome(run: RunStatus) -> str:
-    return (run.outcome or run.state).replace("_", " ")
+    return "waiting" if run.waiting is not None else (run.outcome or run.state).replace("_", " ")
 
 
 def _took(run: RunStatus) -> str:

@@ -100,7 +100,7 @@ _LAYOUT = (
 
 def outcome(run: RunStatus) -> str:
     """Return a word for the state or end of a run."""
-    return (run.outcome or run.state).replace("_", " ")
+    return "waiting" if run.waiting is not None else (run.outcome or run.state).replace("_", " ")
 
 
 def run_table(look: Look, found: Sequence[RunStatus], *, of_one: bool = False) -> Html:

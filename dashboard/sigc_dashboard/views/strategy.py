@@ -27,7 +27,7 @@ from sigc_dashboard.reports import track_figures as draw
 from sigc_dashboard.reports.document import months as heat_map
 from sigc_dashboard.view_api import Look, Part, Plot, Where
 from sigc_dashboard.views.run import run_table
-from sigc_dashboard.words import NOTHING, change, count, moment
+from sigc_dashboard.words import NOTHING, change, count, moment, opening
 
 _WAITING = "Waiting for the daemon."
 _POINTS, _DAYS, _MOST_POSITIONS = 1000, 250, 15
@@ -112,7 +112,7 @@ def _choose(look: Look) -> Html:
             (
                 link(look.where, "strategy", one.name, one.name),
                 badge(one.state),
-                join([badge(one.status), fills(one.filled)]),
+                join([badge(one.status), fills(one.filled), opening(one.waiting, status.zone)]),
                 moment(one.last_run, status.zone, "about"),
                 moment(one.next_run, status.zone, "about"),
             ),
@@ -139,9 +139,8 @@ def _head(look: Look, name: str) -> Html:
         return tag("div", title, tag("p", "It is not configured.", class_="nothing"), switch, class_="headline")
     hold = button(look, "resume" if one.state == "paused" else "pause", name, Role.OPERATE)
     dry, run = button(look, "dry_run", name, Role.OPERATE), button(look, "run", name, Role.TRADE)
-    last = (
-        link(look.where, "run", one.run, join([badge(one.status), fills(one.filled)])) if one.run else badge(one.status)
-    )
+    word = join([badge(one.status), fills(one.filled), opening(one.waiting, status.zone)])
+    last = link(look.where, "run", one.run, word) if one.run else badge(one.status)
     about = [
         ("Last run", join([last, " ", moment(one.last_run, status.zone, "about")])),
         ("Next run", moment(one.next_run, status.zone, "about")),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sigc.plan.strategy import Strategy
     from sigc.store.audit.chain import Sign
     from sigc_pipelines.live.recover import RecoveryVerdict
+    from sigc_pipelines.live.run_watch import RunWatch
     from sigc_pipelines.live.trading import Request, Trading
     from sigc_pipelines.records.artifacts import Render
 
@@ -76,12 +77,19 @@ def clock_of(calendar: Calendar, date: str) -> Clock:
 
 @contextmanager
 def trading(
-    config: Config, work_dir: Path, wish: TradeOptions, render: Render | None = None, *, is_recovering: bool = True
+    config: Config,
+    work_dir: Path,
+    wish: TradeOptions,
+    render: Render | None = None,
+    *,
+    is_recovering: bool = True,
+    watch: RunWatch | None = None,
 ) -> Iterator[tuple[Trading, tuple[RecoveryVerdict, ...]]]:
     """Yield everything that runs are carried out with, and the verdicts on what an earlier process left.
 
-    render: draws the page of a run; None draws none. is_recovering: False leaves what is open to the caller. What the
-    kill file halts, and all if the ledger can't prove its books, is halted in the ledger before anything else.
+    render: draws the page of a run; None draws none. is_recovering: False leaves what is open to the caller.
+    watch: told what recovered orders wait for; without it those that wait for the open are left to a later process.
+    What the kill file halts, and all if the ledger can't prove its books, is halted in the ledger before anything else.
 
     Raises SigcError: E311 while another process has the work dir, E310 when its ledger can't be used, E402 for the
     calendar or broker, E802 for an earlier date on a live broker.
@@ -113,7 +121,10 @@ def trading(
                 with ledger.transaction("control") as tx:
                     take_in(tx, work_dir)
                     prove(tx)
-            yield made, recover(made) if is_recovering and not wish.is_dry else ()
+            if not is_recovering or wish.is_dry:
+                yield made, ()
+            else:
+                yield made, recover(made, watch=watch, leaves_waiting=watch is None)
         finally:
             close_broker(broker)
 

@@ -104,8 +104,9 @@ class Capabilities:
     held; short_step: of these and of what adds to a short position, quantities are multiples of it (None:
     quantity_step). order_types, times_in_force: the allowed settings of `execution`. simulated: must be told the
     market, see `Simulated`. crosses_zero: one order may turn a long position into a short one, or back. frees_on_fill:
-    sales give buying power back only when they are filled. queues: takes orders from the close on, and keeps them for
-    the next session. orders_per_minute: it takes no more; None: no limit.
+    sales give buying power back only when they are filled. queues: takes orders for a session from the close before it
+    on, else from its open only. orders_per_minute: the most orders that it takes in a minute, None without such a
+    limit.
     """
 
     name: str

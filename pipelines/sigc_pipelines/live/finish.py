@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
-from sigc.store.ledger import orders
+from sigc.store.ledger import orders, runs
 from sigc.store.ledger.records import Finding, Intent, IntentState, Outcome, Run
 from sigc_pipelines.checks.declare import listed
 from sigc_pipelines.live.judging import closes_positions, judge_of
+from sigc_pipelines.live.order_window import end_of, newer_session
+from sigc_pipelines.live.run_watch import RunWatch
 from sigc_pipelines.live.send_orders import Execution
-from sigc_pipelines.live.slice_times import SliceTimes, Window
-from sigc_pipelines.live.trading import RunWatch, Trading
+from sigc_pipelines.live.slice_times import SliceTimes
+from sigc_pipelines.live.trading import Trading
 
 _MOST_REASONS = 3  # of why orders did not go out, in a run's message
 
@@ -38,12 +39,20 @@ class Completion:
 
 def completion(trading: Trading, run: Run, watch: RunWatch | None = None) -> Completion:
     """Return what completes a decided run: the run itself uses it, and recovery after a crash."""
-    watch, times = watch or RunWatch(), SliceTimes(trading.desk, run)
+    times = SliceTimes(trading.desk, run)
     with trading.ledger.reading() as connection:
         is_closing = closes_positions(connection, run.id)
-    judge, ends = judge_of(trading.ledger, run, trading.clock, trading.broker), _ends(trading, run, times.window)
-    execution = Execution(trading.desk, run, judge, ends, watch.stop, times, watch.waiting, passes_halt=is_closing)
-    return Completion(trading, run, execution)
+        due = [i.not_before for i in orders.of_run(connection, run.id) if i.not_before is not None]
+        opens = runs.opens_of(connection, run.id)
+    # The time to the window's opening is no part of the deadline.
+    begins = max(run.started, min(due, default=run.started) if times.window is None else times.window.begins)
+    # Orders that close positions are made of what is held, not of a row of data that a newer one replaces.
+    newer = None if is_closing else newer_session(trading.calendar, run)
+    end = end_of(run, begins, trading.config.execution, newer)
+    judge = judge_of(trading.ledger, run, trading.clock, trading.broker)
+    return Completion(
+        trading, run, Execution(trading.desk, run, judge, end, watch, times, opens, passes_halt=is_closing)
+    )
 
 
 def finish(trading: Trading, run: Run, watch: RunWatch | None = None) -> tuple[Outcome, str, tuple[Finding, ...]]:
@@ -76,10 +85,3 @@ def verdict(intents: Sequence[Intent]) -> tuple[Outcome, str]:
         return Outcome.PARTIAL, text
     is_taken_back = all(intent.state is IntentState.CANCELLED for intent in lost)
     return (Outcome.CANCELLED if is_taken_back else Outcome.NOTHING_TRADED), text
-
-
-def _ends(trading: Trading, run: Run, window: Window | None) -> datetime:
-    """Return the earlier of the cut-off and the deadline (s after the first order is due): nothing is sent after it."""
-    begins = run.started if window is None else max(run.started, window.begins)
-    late = begins + timedelta(seconds=trading.config.execution.execute_deadline_s)
-    return late if run.cut_off is None else min(run.cut_off, late)

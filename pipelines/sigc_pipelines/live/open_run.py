@@ -12,6 +12,7 @@ from sigc.host import kill_file
 from sigc.store.audit.chain import AuditEvent
 from sigc.store.ledger import books, control, runs
 from sigc.store.ledger.records import UNASSIGNED, BookKey, Run, RunKey, RunKind
+from sigc_pipelines.live.scratch import backwards
 from sigc_pipelines.live.session import Moment
 from sigc_pipelines.live.sizing import decimal
 from sigc_pipelines.live.trading import Request, Trading
@@ -43,6 +44,8 @@ def _opened(trading: Trading, request: Request, at: Moment) -> Run:
             if tripped is not None:
                 raise SigcError(tripped)
             _refuse_beside(tx.connection, request)
+            if trading.broker.capabilities().simulated:
+                _refuse_the_past(tx.connection, at)
             revision = _revision(tx.connection, key, request)
             capital = decimal(trading.config.execution.capital)
             books.open_book(tx, BookKey(request.strategy, request.portfolio), capital, now, str(at.as_of.day))
@@ -83,6 +86,13 @@ def _refuse_stopped(connection: sqlite3.Connection, request: Request, work_dir: 
         if stop is not None and not (name == control.PAUSED and request.is_forced):
             what = f"{stop.scope or 'everything'} is {name} since {stop.at.isoformat(timespec='seconds')}"
             raise SigcError(Diagnostic("E802", f"{what} by {stop.who}: {stop.reason or stop.value}"))
+
+
+def _refuse_the_past(connection: sqlite3.Connection, at: Moment) -> None:
+    """Refuse a run for a session before the newest fill of the account, whatever the strategy."""
+    why = backwards(connection, at)
+    if why:
+        raise SigcError(Diagnostic("E800", why, hint="use --dry-run for a past session"))
 
 
 def _refuse_beside(connection: sqlite3.Connection, request: Request) -> None:

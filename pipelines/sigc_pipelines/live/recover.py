@@ -20,16 +20,22 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from heapq import heappop, heappush
 
+from sigc.host.hung import BROKER
 from sigc.store.ledger import books, control, orders, runs
+from sigc.store.ledger.fenced import Fence, FencedLedger
 from sigc.store.ledger.records import UNRESOLVED, IntentState, Outcome, Run, RunKind, RunStage, StageName
+from sigc.store.ledger.waiting import waiting_of
 from sigc_pipelines.brokers.protocol import UnreachableError
 from sigc_pipelines.live.apply_fills import settle
 from sigc_pipelines.live.finish import completion
-from sigc_pipelines.live.trading import RunWatch, Trading
+from sigc_pipelines.live.revoked import revoke
+from sigc_pipelines.live.run_watch import RunWatch
+from sigc_pipelines.live.stage_thread import StageWork, to_end
+from sigc_pipelines.live.trading import Trading
 from sigc_pipelines.live.unresolved import UNRESOLVED_HALT
 from sigc_pipelines.records.artifacts import refresh, write_account
 
@@ -46,20 +52,30 @@ class RecoveryVerdict:
 
 
 def recover(
-    trading: Trading, tell: Callable[[RecoveryVerdict], None] = lambda _: None, strategy: str = ""
+    trading: Trading,
+    tell: Callable[[RecoveryVerdict], None] = lambda _: None,
+    strategy: str = "",
+    watch: RunWatch | None = None,
+    *,
+    leaves_waiting: bool = False,
 ) -> tuple[RecoveryVerdict, ...]:
     """Resolve everything that an earlier process left, or a failed run of one strategy. Return when all is over.
 
-    strategy: '' for all, when no run is under way; else only no trade of that strategy may be. Raises SigcError E310
+    strategy: '' for all, when no run is under way; else only no trade of that strategy may be. watch: told what orders
+    wait for. leaves_waiting: runs whose orders wait for the open are left to a later process. Raises SigcError E310
     when the ledger fails.
     """
     why = "it failed" if strategy else _ENDED
     verdicts = [*_interrupted(trading, why, tell, strategy)]
     with trading.ledger.reading() as connection:
         left = runs.open_trades(connection, strategy)
+        waiting = waiting_of(connection, [run.id for run in left], trading.clock.now())
         closed = _doubtful(connection, strategy)
+    left = tuple(run for run in left if not leaves_waiting or run.id not in waiting)
     # Open runs first: completing them resolves most orders. Then closed runs whose orders are still unknown.
-    for done in _side_by_side([_Completing(trading, r, why) for r in left] + [_Resolving(trading, r) for r in closed]):
+    for done in _side_by_side(
+        [_Completing(trading, r, why, watch) for r in left] + [_Resolving(trading, r) for r in closed]
+    ):
         verdicts.append(done.end())
         tell(verdicts[-1])
     _afterwards(trading, strategy)
@@ -86,12 +102,21 @@ def recover_at_start(
 def complete(trading: Trading, run: Run, watch: RunWatch | None = None, why: str = _ENDED) -> RecoveryVerdict:
     """Bring a run that decided and was left open to its end. Blocks as long as its slices last.
 
-    why: it was left open. No other trade of its strategy may begin meanwhile. Raises SigcError E310 when the ledger
-    fails.
+    why: it was left open. No other trade of its strategy may begin meanwhile. Raises SigcError: E310 when the ledger
+    fails, E803 when it hangs after its end of sending.
     """
-    whole = _Completing(trading, run, why, watch)
-    whole.execution.run()
-    verdict = whole.end()
+    watch, fence = watch or RunWatch(), Fence()
+    inner = replace(trading, ledger=FencedLedger(trading.ledger, fence))
+    what = f"the stage {StageName.EXECUTE} of {run.key.strategy}"
+
+    def work() -> RecoveryVerdict:
+        whole = _Completing(inner, run, why, watch)
+        whole.execution.run()
+        return whole.end()
+
+    watch.pulse.beat()
+    stage = StageWork(what, lambda: BROKER, work, fence, trading.ledger, trading.clock, watch.stop)
+    verdict = to_end(stage, watch.pulse, lambda why: revoke(trading.ledger, run, why))
     _afterwards(trading, run.key.strategy)
     return verdict
 
@@ -207,9 +232,9 @@ def _lift_halts(trading: Trading) -> None:
 
 
 def _forget_cancels(trading: Trading) -> None:
-    """Drop the cancel marks of runs that have nothing left to send."""
+    """Drop the marks of runs that were cancelled or revoked and have nothing left to send."""
     with trading.ledger.reading() as connection:
-        kept = control.every(connection, control.CANCELLED)
+        kept = [*control.every(connection, control.CANCELLED), *control.every(connection, control.REVOKED)]
         live = {r.id for r in runs.left_open(connection)}
         live |= {i.run for i in orders.in_flight(connection) if i.state in UNRESOLVED or i.state is IntentState.PLANNED}
     for one in kept:

@@ -14,17 +14,26 @@ anything is written down, and shows the orders that would be sent. The stages ar
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TypeVar
 
 from sigc.errors import Diagnostic, Severity, SigcError
+from sigc.host.hung import BROKER, DATA
 from sigc.store.ledger import runs
 from sigc.store.ledger.control import accepted_by_hand
+from sigc.store.ledger.fenced import Fence, FencedLedger
 from sigc.store.ledger.records import Finding, Outcome, Run, RunStage, StageName
+from sigc.store.ledger.waiting import waiting_of
+from sigc.store.ledger.waiting_orders import WaitingOrders
 from sigc_pipelines.live.open_run import open_run
 from sigc_pipelines.live.publish import publish
+from sigc_pipelines.live.revoked import revoke
 from sigc_pipelines.live.session import moment
+from sigc_pipelines.live.stage_thread import CancelledError as CancelledError
+from sigc_pipelines.live.stage_thread import FencedFeed, HungError, StageWork, to_end, within
 from sigc_pipelines.live.trading import Ended, Request, RunWatch, TargetFeed, Trading
 from sigc_pipelines.records.artifacts import write_account
 from sigc_pipelines.stages.audit import audit
@@ -34,9 +43,7 @@ from sigc_pipelines.stages.load import load
 from sigc_pipelines.stages.run_context import RunContext
 from sigc_pipelines.stages.validate import JudgedTargets, refuse, validate
 
-
-class CancelledError(Exception):
-    """The run was cancelled by a person."""
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -76,6 +83,8 @@ def carry_out(trading: Trading, request: Request, feed: TargetFeed, watch: RunWa
     outcome, message = Outcome.FAILED, "it ended with an internal error: see the log"
     try:
         outcome, message = _through_stages(context, reached)
+    except HungError as error:  # left open if it decided: a request may be out
+        problems, message = error.diagnostics, error.diagnostics[0].message
     except SigcError as error:
         if error.diagnostics[0].code in ("E310", "E311"):
             raise  # the ledger failed: nothing can be written; recovery closes the run at the next start
@@ -88,34 +97,54 @@ def carry_out(trading: Trading, request: Request, feed: TargetFeed, watch: RunWa
     finally:
         if not _is_left_open(context, outcome):
             run = _closed(context, outcome, message)
-    return reached.ended(run, problems)
+    return replace(reached.ended(run, problems), waiting=_waiting(context))
 
 
 def _through_stages(context: RunContext, reached: _Reached) -> tuple[Outcome, str]:
-    settings = context.trading.config.execution
-    with _stage(context, reached, StageName.LOAD, settings.load_deadline_s) as findings:
-        loaded = load(context, findings)
-    with _stage(context, reached, StageName.COMPUTE, settings.compute_deadline_s) as findings:
-        reached.looked = look(context, loaded)
-        computed = reached.computed = compute(context, loaded, reached.looked, findings)
+    settings, fence = context.trading.config.execution, Fence()
+    feed = FencedFeed(context.feed, fence)
+    trading = replace(context.trading, ledger=FencedLedger(context.ledger, fence))
+    inner = replace(context, trading=trading, feed=feed)  # what the threads of the stages work with
+
+    def stage(name: StageName, work: Callable[[], T]) -> StageWork[T]:
+        def check() -> str:
+            return DATA if feed.is_busy or name in (StageName.COMPUTE, StageName.VALIDATE) else BROKER
+
+        what = f"the stage {name} of {context.run.key.strategy}"
+        return StageWork(what, check, work, fence, context.ledger, context.trading.clock, context.watch.stop)
+
+    def computed_targets(findings: list[Finding]) -> ComputedTargets:
+        reached.looked = look(inner, loaded)
+        return compute(inner, loaded, reached.looked, findings)
+
+    with _stage(context, reached, StageName.LOAD) as found:
+        loaded = within(stage(StageName.LOAD, lambda: load(inner, found)), settings.load_deadline_s)
+    with _stage(context, reached, StageName.COMPUTE) as found:
+        work = stage(StageName.COMPUTE, lambda: computed_targets(found))
+        computed = reached.computed = within(work, settings.compute_deadline_s)
     if computed.is_idle:
         outcome, message = Outcome.UNCHANGED, f"no rebalance row ({computed.turn.rule or 'no new row'})"
     else:
-        with _stage(context, reached, StageName.VALIDATE, settings.validate_deadline_s) as findings:
-            judged = reached.judged = validate(context, loaded, computed)
-            findings += judged.findings
+        with _stage(context, reached, StageName.VALIDATE) as found:
+            judging = stage(StageName.VALIDATE, lambda: validate(inner, loaded, computed))
+            judged = reached.judged = within(judging, settings.validate_deadline_s)
+            found += judged.findings
             refuse(judged)
-        with _stage(context, reached, StageName.EXECUTE) as findings:
-            decided = reached.decided = execute(context, loaded, computed, judged, findings)
+        with _stage(context, reached, StageName.EXECUTE) as found:
+            pulse = context.watch.pulse
+            pulse.ends = context.trading.clock.now() + timedelta(seconds=settings.execute_deadline_s)
+            pulse.beat()
+            sending = stage(StageName.EXECUTE, lambda: execute(inner, loaded, computed, judged, found))
+            decided = reached.decided = to_end(sending, pulse, lambda why: revoke(context.ledger, context.run, why))
             outcome, message = decided.outcome, decided.message
-    with _stage(context, reached, StageName.AUDIT) as findings:
-        audit(context, findings)
+    with _stage(context, reached, StageName.AUDIT) as found:
+        audit(context, found)
     return outcome, message + computed.turn.told(context.run.as_of)
 
 
 @contextmanager
-def _stage(context: RunContext, reached: _Reached, name: StageName, deadline_s: float = 0.0) -> Iterator[list[Finding]]:
-    """Time a stage and record its result. Raises when it was late (E803) or the run was cancelled."""
+def _stage(context: RunContext, reached: _Reached, name: StageName) -> Iterator[list[Finding]]:
+    """Time a stage and record its result. Raises when the run was cancelled."""
     if context.watch.stop.is_set() and name is not StageName.AUDIT:
         raise CancelledError
     context.watch.stage(name)
@@ -125,9 +154,8 @@ def _stage(context: RunContext, reached: _Reached, name: StageName, deadline_s: 
     try:
         yield findings
         outcome = "failed" if any(f.severity is Severity.ERROR for f in findings) else "done"
-        if deadline_s and time.perf_counter() - begun > deadline_s:
-            outcome = "late"
     except SigcError as error:
+        outcome = "late" if error.diagnostics[0].code == "E803" else outcome
         said = tuple(Finding(d.code, Severity.ERROR, d.message) for d in error.diagnostics)
         findings += [f for f in said if f.message not in {g.message for g in findings}]
         raise
@@ -136,14 +164,20 @@ def _stage(context: RunContext, reached: _Reached, name: StageName, deadline_s: 
         reached.stages.append(stage)
         with context.ledger.transaction("stage") as tx:
             runs.add_stage(tx, context.run, stage)
-    if outcome == "late":
-        raise SigcError(Diagnostic("E803", f"the stage {name} took longer than its deadline of {deadline_s:g} s"))
 
 
 def _is_left_open(context: RunContext, outcome: Outcome) -> bool:
     """Return True for a run that failed after it decided: `recover.py` resolves its orders, then closes it."""
     with context.ledger.reading() as connection:
         return outcome is Outcome.FAILED and runs.is_decided(connection, context.run.id)
+
+
+def _waiting(context: RunContext) -> WaitingOrders | None:
+    """Return the orders of the run that wait for the open."""
+    if context.is_dry or not context.trading.has_files:
+        return None
+    with context.ledger.reading() as connection:
+        return waiting_of(connection, [context.run.id], context.trading.clock.now()).get(context.run.id)
 
 
 def _closed(context: RunContext, outcome: Outcome, message: str) -> Run:

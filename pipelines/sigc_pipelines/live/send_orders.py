@@ -21,7 +21,6 @@ Neighbours: `apply_fills.py` applies the broker's report, `checks/` judges each 
 from __future__ import annotations
 
 import sqlite3
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -35,6 +34,7 @@ from sigc.host import kill_file
 from sigc.store.ledger import control, orders, runs
 from sigc.store.ledger.ledger import Ledger, Transaction
 from sigc.store.ledger.records import UNRESOLVED, WORKING, Finding, Intent, IntentState, Run
+from sigc.store.ledger.waiting_orders import WaitingOrders
 from sigc_pipelines.brokers.protocol import (
     Broker,
     BrokerOrder,
@@ -47,9 +47,11 @@ from sigc_pipelines.brokers.protocol import (
 from sigc_pipelines.checks.account import is_later
 from sigc_pipelines.live.apply_fills import settle
 from sigc_pipelines.live.order_answers import look_up, record_answer, request_of
+from sigc_pipelines.live.order_window import SendingEnd
 from sigc_pipelines.live.reversals import FillGate
+from sigc_pipelines.live.run_watch import RunWatch
 from sigc_pipelines.live.slice_times import SliceTimes
-from sigc_pipelines.live.unresolved import halt_unresolved
+from sigc_pipelines.live.unresolved import Doubt, halt_unresolved
 from sigc_pipelines.stopping.halts import halt_in_force
 
 _LONGEST_WAIT_S = 30.0  # cap of the lookup backoff and of retry_after_s
@@ -77,21 +79,12 @@ class Executed:
     doubtful: tuple[Intent, ...]
 
 
-@dataclass(slots=True)
-class _Doubt:
-    """An order without an outcome: since when it is in doubt, the next lookup, and the wait (s) after that."""
-
-    since: datetime
-    at: datetime
-    wait_s: float
-
-
 class Execution:
     """Execution of one run: brings each intent to a final or working state. Call `run`, once, or drive `steps`.
 
-    ends: nothing is sent after it (the cut-off, or the stage's deadline). stop: set from outside to send nothing more.
-    waiting: called with what it waits for, and until when (None: for an answer, soon); '' when it goes on.
-    passes_halt: for orders that close positions under a halt or a pause (`closing_out.py`), and no others.
+    end: nothing is sent after it. watch: told what it waits for; its `stop` is set from outside to send nothing more.
+    opens: the open of the session, for which orders may wait. passes_halt: for orders that close positions under a halt
+    or a pause (`closing_out.py`), and no others.
     """
 
     def __init__(
@@ -99,22 +92,25 @@ class Execution:
         desk: Desk,
         run: Run,
         judge: Judge,
-        ends: datetime,
-        stop: threading.Event | None = None,
+        end: SendingEnd,
+        watch: RunWatch | None = None,
         times: SliceTimes | None = None,
-        waiting: Callable[[str, datetime | None], None] = lambda _why, _until: None,
+        opens: datetime | None = None,
         *,
         passes_halt: bool = False,
     ) -> None:
-        self._desk, self._run, self._judge, self._ends = desk, run, judge, ends
-        self._stop, self._waiting, self._halt_seen = stop or threading.Event(), waiting, ""
+        self._desk, self._run, self._judge, self._end, self._ends = desk, run, judge, end, end.at
+        self._watch, self._opens = watch or RunWatch(), opens
+        self._stop, self._pulse = self._watch.stop, self._watch.pulse
+        self._pulse.ends = self._ends
         self._times = times or SliceTimes(desk, run)
         self._passes_halt, self._gate = passes_halt, FillGate(desk, self._commit_answers)
-        self._doubts: dict[str, _Doubt] = {}
+        self._doubts: dict[str, Doubt] = {}
         self._not_before: dict[str, datetime] = {}  # by order id: the broker asked to wait until then
         self._answers: list[tuple[Intent, BrokerOrder]] = []  # acknowledged, not committed yet
         self._findings: list[Finding] = []
         self._paused: control.Control | None = None  # as this turn found it
+        self._stops_seen: tuple[object, ...] = ()  # pause, halt and cancel, as it found them
         self._seen: tuple[object, ...] = ()  # what the ledger and the kill file looked like then
         with desk.ledger.reading() as connection:
             self._begun = runs.opened_at(connection, run)
@@ -146,12 +142,14 @@ class Execution:
             until = min(*wakes, gives_up, self._ends if now < self._ends else gives_up)
             self._tell(until)
             yield until
+        self._watch.opening(None)
         yield from self._await_fills()
-        self._waiting("", None)
+        self._watch.waiting("", None)
 
     def sleep(self, until: datetime) -> None:
         """Wait until an instant; a stopped run wakes up within a second, and one that is paused, resumed or halted."""
         while (left := (until - self._desk.clock.now()).total_seconds()) > 0 and not self._stop.is_set():
+            self._pulse.beat()
             self._desk.clock.sleep(min(left, _LOOK_EVERY_S))
             if self._has_changed():
                 return
@@ -159,10 +157,10 @@ class Execution:
             self._desk.clock.sleep(min(left, self._desk.settings.lookup_backoff_s))
 
     def _has_changed(self) -> bool:
-        """Return True if a pause or halt has begun or ended since the last look."""
+        """Return True if a pause, halt or cancel has begun or ended since the last look."""
         before, self._seen = self._seen, self._stamp()
         # Where nothing was written, nothing is read: a hand-turned clock passes hours in many looks.
-        return before != self._seen and (self._pause(), self._halted()) != (self._paused, self._halt_seen)
+        return before != self._seen and (self._pause(), self._halted(), self._asked_to_end()) != self._stops_seen
 
     def _stamp(self) -> tuple[object, ...]:
         """Return a value that changes with every write of the ledger, and with the kill file."""
@@ -171,25 +169,34 @@ class Execution:
 
     def _tell(self, until: datetime) -> None:
         """Tell what it waits for."""
-        left = [i for i in self._intents() if i.state in UNRESOLVED or i.state is IntentState.PLANNED]
-        doubtful = sum(i.state in UNRESOLVED for i in left)
+        found, watch = self._intents(), self._watch
+        planned = [i for i in found if i.state is IntentState.PLANNED]
+        doubtful = sum(i.state in UNRESOLVED for i in found)
+        due = min((self._due(i) for i in planned), default=until)
+        # Orders that are due before the open, and still there, are kept off by the broker.
+        waits = (
+            bool(planned) and not doubtful and self._opens is not None and self._desk.clock.now() < self._opens <= due
+        )
+        watch.opening(WaitingOrders(len(planned), sum(i.state in WORKING for i in found), due) if waits else None)
         if self._paused is not None and not doubtful:
-            self._waiting(f"held: paused {self._paused.by}", self._ends)
+            watch.waiting(f"held: paused {self._paused.by}", self._ends)
         elif doubtful:
-            self._waiting(f"{doubtful} order(s) without an outcome are looked up", None)
+            watch.waiting(f"{doubtful} order(s) without an outcome are looked up", None)
+        elif waits:
+            watch.waiting(f"{len(planned)} order(s) wait for the open, until {due:%d %b %H:%M:%S} UTC", until)
         else:
-            self._waiting(f"{len(left)} order(s) wait, the next until {until:%H:%M:%S} UTC", until)
+            watch.waiting(f"{len(planned)} order(s) wait, the next until {until:%H:%M:%S} UTC", until)
 
     def _turn(self) -> list[datetime]:
         """Do everything that is due now. Return the instants at which the rest is due."""
         self._drop_what_may_not_go()
         self._seen = self._stamp()
-        self._paused, self._halt_seen = self._pause(), self._halted()
-        found = self._times.replan(self._intents(), is_held=self._paused is not None)
-        self._findings += found
+        self._paused, *_ = self._stops_seen = (self._pause(), self._halted(), self._asked_to_end())
+        self._findings += self._times.replan(self._intents(), is_held=self._paused is not None)
         wakes, behind = [], set[str]()
         # States are read anew each turn: a cancel by hand or a sweep in another thread may have moved an order.
         for intent in self._intents():
+            self._pulse.beat()
             match intent.state:
                 case IntentState.PLANNED:
                     due = self._due(intent)
@@ -258,7 +265,8 @@ class Execution:
 
     def _asked_to_end(self) -> control.Control | None:
         with self._desk.ledger.reading() as connection:
-            return control.get(connection, control.CANCELLED, self._run.id)
+            names = (control.CANCELLED, control.REVOKED)
+            return next((c for n in names if (c := control.get(connection, n, self._run.id)) is not None), None)
 
     def _drop_what_may_not_go(self) -> None:
         """Deny, cancel or expire planned orders that may not be sent any more."""
@@ -274,20 +282,16 @@ class Execution:
         elif halted and not self._stop.is_set():
             to, why, check, weight = IntentState.DENIED, halted, "halted", Severity.DENIAL
         if is_over:
-            to, name, why = IntentState.EXPIRED, "expire", "the cut-off passed before this order was sent"
+            end = self._end
+            to, name, why, check, weight = end.to, end.name, end.why, end.check, end.severity
             if self._paused is not None:
                 why = f"{why}: it was held, paused {self._paused.by}"
-            check, weight = "cut_off", Severity.WARNING
         with self._desk.ledger.transaction(name) as tx:
             # Read in the transaction: a halt or cancel in another thread may have ended them meanwhile.
             planned = [i for i in orders.of_run(tx.connection, self._run.id) if i.state is IntentState.PLANNED]
             for intent in planned:
                 orders.moved(tx, intent, to, why)
         self._findings.append(Finding(check, weight, why, tuple(sorted({i.asset for i in planned}))))
-
-    def _is_planned(self, tx: Transaction, intent: Intent) -> bool:
-        """Return True if an order is still to be sent: a cancel in another thread may have ended it meanwhile."""
-        return orders.state_of(tx.connection, intent.client_order_id) is IntentState.PLANNED
 
     def _send(self, intent: Intent) -> None:
         # Invariant: the mark (state SENDING) is durable before the request leaves; `submit` is called once per mark.
@@ -324,9 +328,9 @@ class Execution:
         """Judge an order and mark it as sending, in one transaction. Return True if it may be sent."""
         with self._desk.ledger.transaction("send") as tx:
             self._write_answers(tx)
-            # Read and judged in the transaction that marks: nothing comes between the verdict and the mark.
-            is_held = self._pause_in(tx.connection) is not None
-            may_go = not is_held and self._is_planned(tx, intent)
+            # All in the transaction that marks: no verdict is old, and no cancel of another thread is missed.
+            is_planned = orders.state_of(tx.connection, intent.client_order_id) is IntentState.PLANNED
+            may_go = is_planned and self._pause_in(tx.connection) is None
             found = self._judge(tx, intent) if may_go else ()
             waits = is_later(found)  # for others of the account: nothing is wrong with it
             if waits:
@@ -339,8 +343,8 @@ class Execution:
         if waits:
             with suppress(UnreachableError):
                 settle(self._desk.ledger, self._desk.broker)
-            return False
-        self._findings += found
+        else:
+            self._findings += found
         return may_go and not found
 
     def _record(self, name: str, intent: Intent, to: IntentState, message: str) -> None:
@@ -361,13 +365,13 @@ class Execution:
 
     # Looking up
 
-    def _begin_doubt(self, intent: Intent) -> _Doubt:
+    def _begin_doubt(self, intent: Intent) -> Doubt:
         wait, now = self._desk.settings.lookup_backoff_s, self._desk.clock.now()
-        doubt = _Doubt(now, now + timedelta(seconds=wait), wait)
+        doubt = Doubt(now, now + timedelta(seconds=wait), wait)
         self._doubts[intent.client_order_id] = doubt
         return doubt
 
-    def _doubt(self, intent: Intent) -> _Doubt:
+    def _doubt(self, intent: Intent) -> Doubt:
         """Return the doubt about an order. One that a crash left is looked up at once."""
         known = self._doubts.get(intent.client_order_id)
         if known is None:
@@ -412,5 +416,5 @@ class Execution:
             now = self._desk.clock.now()
             if now >= until or self._stop.is_set() or not any(i.state in WORKING for i in self._intents()):
                 return
-            self._waiting("fills are awaited", until)
+            self._watch.waiting("fills are awaited", until)
             yield min(now + timedelta(seconds=pause), until)

@@ -33,7 +33,7 @@ def window_record(window: Window) -> dict[str, object]:
 def window_of(desk: Desk, run: Run) -> Window | None:
     """Return the window of a run's slices as it was decided; None for a run without slices."""
     with desk.ledger.reading() as connection:
-        due = [i.not_before for i in orders.of_run(connection, run.id) if i.not_before is not None]
+        due = [i.not_before for i in orders.of_run(connection, run.id) if i.parent and i.not_before is not None]
         said = runs.decision_of(connection, run.id).get("window") if due else None
     if not due:
         return None

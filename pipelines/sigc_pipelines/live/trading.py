@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from sigc.calendar.sessions import Calendar
@@ -13,8 +11,10 @@ from sigc.clock import Clock
 from sigc.config.settings import Config
 from sigc.errors import Diagnostic
 from sigc.store.ledger.ledger import Ledger
-from sigc.store.ledger.records import Intent, Run, RunKind, RunStage, StageName
+from sigc.store.ledger.records import Intent, Run, RunKind, RunStage
+from sigc.store.ledger.waiting_orders import WaitingOrders
 from sigc_pipelines.brokers.protocol import Broker
+from sigc_pipelines.live.run_watch import RunWatch as RunWatch
 from sigc_pipelines.live.send_orders import Desk
 from sigc_pipelines.records.artifacts import Render
 
@@ -75,18 +75,6 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class RunWatch:
-    """Hooks to follow and end a run. stage: called with each stage's name; stop: set it to send nothing more.
-
-    waiting: called with what the run waits for ('' when it goes on) and until when; None: for an answer, soon.
-    """
-
-    stage: Callable[[StageName], None] = lambda _: None
-    stop: threading.Event = field(default_factory=threading.Event)
-    waiting: Callable[[str, datetime | None], None] = lambda _why, _until: None
-
-
-@dataclass(frozen=True, slots=True)
 class Trading:
     """The environment of runs: ledger, broker, clock, calendar, settings.
 
@@ -111,7 +99,8 @@ class Trading:
 class Ended:
     """A run that has ended. problems: reasons of a refusal or failure. orders: sent, or (dry run) that would be sent.
 
-    turn: of the book, None if the run ended before. held: weights that it held when it decided, (assets,).
+    turn: of the book, None if the run ended before. held: weights that it held when it decided, (assets,). waiting: its
+    orders that are at the broker and wait for the open. scratch: why it traded a scratch account, '' if it did not.
     """
 
     run: Run
@@ -122,3 +111,5 @@ class Ended:
     problems: tuple[Diagnostic, ...]
     turn: RebalanceTurn | None = None
     held: Floats | None = None
+    waiting: WaitingOrders | None = None
+    scratch: str = ""

@@ -1,8 +1,10 @@
-"""Halt of a strategy whose orders have no known outcome: who is alerted, and until when nothing more is sent."""
+"""Orders without a known outcome: when each is looked up again, and the halt of their strategy until all are known."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 from sigc.errors import Severity
 from sigc.store.ledger import control, runs
@@ -12,10 +14,19 @@ from sigc.store.ledger.records import Finding, Intent, Run
 UNRESOLVED_HALT = "unresolved"  # value of the halt of an order without an outcome; `recover.py` lifts only this one
 
 
-def halt_unresolved(ledger: Ledger, run: Run, left: Sequence[Intent]) -> Finding:
+@dataclass(slots=True)
+class Doubt:
+    """An order without an outcome: since when it is in doubt, the next lookup, and the wait (s) after that."""
+
+    since: datetime
+    at: datetime
+    wait_s: float
+
+
+def halt_unresolved(ledger: Ledger, run: Run, left: Sequence[Intent], when: str = "at the cut-off") -> Finding:
     """Halt the strategy until the orders of a run that are left are resolved. A person's halt is kept."""
     assets = tuple(sorted(i.asset for i in left))
-    why = f"{len(left)} order(s) without a known outcome at the cut-off"
+    why = f"{len(left)} order(s) without a known outcome {when}"
     strategy = run.key.strategy
     with ledger.transaction("control") as tx:
         held = control.get(tx.connection, control.HALTED, strategy)

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from sigc.calendar.sessions import Calendar
@@ -46,13 +47,15 @@ from sigc_pipelines.live.apply_fills import cancel
 from sigc_pipelines.live.publish import publish
 from sigc_pipelines.live.recover import complete, recover, recover_at_start
 from sigc_pipelines.live.rename_asset import rename_asset
-from sigc_pipelines.live.roll_forward import keep
 from sigc_pipelines.live.run import CancelledError, carry_out
+from sigc_pipelines.live.scratch import in_its_time
 from sigc_pipelines.live.session import instant_of, moment
+from sigc_pipelines.live.stage_thread import HungError
 from sigc_pipelines.live.trading import Ended, Request, Trading
 from sigc_pipelines.live.trading import RunWatch as Followed
 from sigc_pipelines.records.artifacts import Render
 from sigc_pipelines.records.recording import write_plan
+from sigc_pipelines.service.bounded import BoundedReads, kept_within
 from sigc_pipelines.service.metrics_feed import count_from_here, tell_book, tell_doubts
 from sigc_pipelines.service.reconciled import reconcile_job, reconciled
 from sigc_pipelines.service.reports import DrawReport, write_reports
@@ -161,7 +164,7 @@ class DaemonRunner:
             count_from_here(self._services.metrics, self._services.ledger)
         # A closing run is no run of the daemon's: recovery must not take it for one that was left.
         with self._resolving if strategy else contextlib.nullcontext():
-            found = recover(trading, strategy=strategy) if strategy else recover_at_start(trading)
+            found = recover(trading, strategy=strategy, leaves_waiting=True) if strategy else recover_at_start(trading)
         verdicts = tuple(RunVerdict(verdict.run, verdict.outcome, verdict.message) for verdict in found)
         if not strategy:
             return BookUpkeep(verdicts)
@@ -178,7 +181,11 @@ class DaemonRunner:
         with ledger.reading() as connection:
             found = runs.find(connection, run)
         watch.stage(str(StageName.EXECUTE))
-        verdict = complete(trading, found, Followed(stop=watch.cancelled, waiting=watch.waiting), why)
+        followed = Followed(stop=watch.cancelled, waiting=watch.waiting, opening=watch.opening)
+        try:
+            verdict = complete(trading, found, followed, why)
+        except HungError as hung:
+            return RunEnd(Outcome.UNRESOLVED, str(hung), session=found.key.session, as_of=found.as_of)
         key = BookKey(found.key.strategy, found.key.portfolio)
         tell_doubts(self._services.metrics, ledger, run, key.strategy)
         tell_book(self._services.metrics, ledger, key)
@@ -205,7 +212,9 @@ class DaemonRunner:
             return None
         as_of = self._as_of()
         compiled = compile_file(entry.file, entry.params).strategy
-        dates = load(compiled, self._spaces.workspace(None, strategy), as_of).grid.dates
+        reading = partial(load, compiled, self._spaces.workspace(None, strategy), as_of)
+        found = self._bounded(strategy).ask("load", self._config.execution.load_deadline_s, reading)
+        dates = found.grid.dates
         return compiled.traded, str(dates[-1].astype("datetime64[D]")) if len(dates) else "", as_of
 
     def free(self) -> None:
@@ -217,7 +226,7 @@ class DaemonRunner:
         directory = Path(self._config.data.directory).expanduser()
         return {
             "data_connection": data_check(self._strategies, directory),
-            "broker_connection": broker_check(self._broker),
+            "broker_connection": broker_check(self._broker, self._services.ledger, self._services.clock),
         }
 
     def close(self) -> None:
@@ -245,10 +254,10 @@ class DaemonRunner:
             digests=digests(compiled.strategy, config),
         )
         feed = FreshFeed(compiled.strategy, self._spaces.workspace(watch, order.strategy), config.execution.capital)
-        followed = Followed(lambda stage: watch.stage(str(stage)), watch.cancelled, watch.waiting)
-        with self._desk(order, config) as desk:
-            ended = carry_out(desk, request, feed, followed)
-        if order.kind == RunKind.TRADE:
+        followed = Followed(lambda stage: watch.stage(str(stage)), watch.cancelled, watch.waiting, watch.opening)
+        with self._desk(order, config) as desk, in_its_time(desk, request) as account:
+            ended = account.told(carry_out(account.trading, request, feed, followed))
+        if order.kind == RunKind.TRADE and not ended.scratch:
             tell_doubts(self._services.metrics, self._services.ledger, ended.run.id, order.strategy)
             tell_book(self._services.metrics, self._services.ledger, BookKey(order.strategy, portfolio))
         return self._end(ended, compiled)
@@ -300,7 +309,7 @@ class DaemonRunner:
         key = BookKey(strategy, pick_of(compiled.strategy, entry.portfolio).name)
         feed = FreshFeed(compiled.strategy, self._spaces.workspace(watch, strategy), config.execution.capital)
         try:
-            kept = keep(replace(trading, config=config), feed, key)
+            kept = kept_within(replace(trading, config=config), feed, key)
         finally:
             tell_book(self._services.metrics, self._services.ledger, key)
         left = () if kept.is_current else (f"the last session has no data yet; valued to {kept.valued or 'none'}",)
@@ -325,6 +334,7 @@ class DaemonRunner:
             not self._is_decided(run.id),
             (*compiled.warnings, *ended.problems),
             dict(self._output.run_result(ended)),
+            ended.waiting,
         )
 
     def _is_decided(self, run: str) -> bool:
@@ -339,11 +349,12 @@ class DaemonRunner:
             compiled.strategy, self._spaces.workspace(watch, order.strategy), self._config.execution.capital
         )
         watch.stage("load")
-        as_of = self._as_of()
-        loaded = feed.load(as_of)
+        as_of, bounded = self._as_of(), self._bounded(order.strategy, watch)
+        loaded = bounded.ask("load", self._config.execution.load_deadline_s, lambda: feed.load(as_of))
         alive(watch)
         watch.stage("compute")
-        outlook = feed.look(loaded, order.portfolio)
+        deadline_s = self._config.execution.compute_deadline_s
+        outlook = bounded.ask("compute", deadline_s, lambda: feed.look(loaded, order.portfolio))
         with contextlib.suppress(OSError):  # nice to look at; what was computed is in the cache
             write_plan(self._work_dir, order.id, outlook)
         sight = outlook.at(as_of)
@@ -361,7 +372,9 @@ class DaemonRunner:
         for number, entry in enumerate(wanted, 1):
             alive(watch)
             space = replace(self._spaces.workspace(watch, entry.name), ttl_hours=0.0)
-            loaded = load(compile_file(entry.file, entry.params).strategy, space)
+            compiled = compile_file(entry.file, entry.params).strategy
+            bounded = self._bounded(entry.name, watch)
+            loaded = bounded.ask("load", self._config.execution.load_deadline_s, partial(load, compiled, space))
             last = str(loaded.grid.dates[-1].astype("datetime64[D]")) if len(loaded.grid.dates) else ""
             newest = max(newest, last)
             said.append(f"{entry.name}: newest row {last or 'none'}")
@@ -388,6 +401,10 @@ class DaemonRunner:
             connection.close()
         message = ", ".join(written) or "nothing has been traded yet"
         return RunEnd(Outcome.DONE, message, is_before_trading=True, result={"reports": written})
+
+    def _bounded(self, strategy: str, watch: RunHandle | None = None) -> BoundedReads:
+        stop = threading.Event() if watch is None else watch.cancelled
+        return BoundedReads(self._services.ledger, self._services.clock, strategy, stop)
 
     def _as_of(self) -> str:
         now, cut_off = self._services.clock.now(), self._config.execution.cut_off

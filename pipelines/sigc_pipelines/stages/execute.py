@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
+from sigc.errors import SigcError
 from sigc.store.ledger import orders, price_marks, runs
 from sigc.store.ledger.records import ZERO, Finding, Intent, Outcome
 from sigc_pipelines.live import waiting
 from sigc_pipelines.live.decision import Decision, bounds, within_size
 from sigc_pipelines.live.finish import finish
 from sigc_pipelines.live.judging import bounds_record
+from sigc_pipelines.live.order_window import end_of, misfit, not_before_opening, opening_of
 from sigc_pipelines.live.reversals import account_positions, split_reversals
 from sigc_pipelines.live.sizing import decimal, lot_of, size, window_end, write_down
 from sigc_pipelines.live.slice_times import Window, window_record
@@ -55,13 +57,21 @@ def execute(
     findings += small
     kept = Sized(whole, sized, changes, in_flight, lot)
     record_decision(context.ledger, context.run, snapshot, made, now, kept, context.feed)
-    at, clock = context.at, trading.clock
-    opens = max(clock.now(), at.session.open) if at.session.open < at.cut_off else clock.now()
-    intents = write_down(sized, context.run, context.ledger.id, settings, step, opens)
+    at, asked = context.at, trading.clock.now()
+    leaves = opening_of(trading.calendar, at.session, can)
+    # Slices begin with the session, unless they must be out before it.
+    begins = max(asked, leaves, at.session.open if at.session.open < at.cut_off else leaves)
+    intents = write_down(sized, context.run, context.ledger.id, settings, step, begins)
     if not can.crosses_zero:
         with context.ledger.reading() as connection:
             account = account_positions(connection)
         intents = split_reversals(intents, context.run, context.ledger.id, account, short_lot)
+    intents = not_before_opening(intents, leaves, asked)
+    first = min((i.not_before or asked for i in intents), default=asked)
+    ends = end_of(context.run, max(context.run.started, first), settings).at
+    no = misfit(intents, leaves, asked, ends, can.orders_per_minute)
+    if no is not None:
+        raise SigcError(no)
     marks = _marks(snapshot, now, {o.asset for o in sized})
     if context.is_dry:
         told = "; ".join([f"{len(intents)} orders would go out", *(f.message for f in loaded.doubts)])
@@ -73,12 +83,12 @@ def execute(
         runs.mark_decided(tx, context.run)
         price_marks.put_marks(tx, context.run.id, marks)
         orders.plan(tx, intents)
-        more: dict[str, object] = {"rebalance": computed.turn.due}
+        more: dict[str, object] = {"rebalance": computed.turn.due, "opens": at.session.open.isoformat()}
         more |= {"pending": _pending(computed, made), "coverage": {s.name: s.values for s in snapshot.sources}}
         more |= {"shown": judged.told.record(context.feed, loaded.data, marks)}
         more |= bounds_record(measured, made.off)
         if settings.style == "twap":
-            more |= window_record(Window(opens, window_end(context.run, settings, opens)))
+            more |= window_record(Window(begins, window_end(context.run, settings, begins)))
         tx.audit(runs.event("run.decided", context.run, decided_record(snapshot, made.target, intents) | more))
     outcome, message, found = finish(trading, context.run, context.watch)
     findings += found

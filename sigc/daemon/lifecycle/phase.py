@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from sigc.store.ledger.waiting_orders import WaitingOrders
+
 
 class Phase(StrEnum):
     """The phase of the daemon's life."""
@@ -31,10 +33,12 @@ RUNNING = "running"  # the status of a run under way
 class LastRun:
     """The newest run of a strategy: its end, or that it is under way.
 
-    filled: how much of its orders is filled; '' if the broker took none, None if not known yet.
+    filled: how much of its orders is filled; '' if the broker took none, None if not known yet. waiting: orders that
+    wait for the open.
     """
 
     id: str
     at: datetime
     status: str
     filled: str | None = None
+    waiting: WaitingOrders | None = None

@@ -35,6 +35,7 @@ from sigc.daemon.page import PageOrder, PageProcess
 from sigc.daemon.runner import DaemonParts
 from sigc.daemon.status import page_of
 from sigc.errors import Diagnostic, SigcError
+from sigc.host.hung import hung
 from sigc.host.instance import make_directory
 from sigc.host.instances import RunningDaemon, register, this_process, unregister
 from sigc.host.logs import close_log, open_log
@@ -198,7 +199,7 @@ async def _live(start: Start, parts: DaemonParts, held: ProcessResources, report
     await _end_page(status_page)
     ending = daemon.ending or ending
     log.info("ended", extra={"clean": is_clean, "restart": ending.is_restart})
-    if not is_clean:
+    if not is_clean or hung():
         # Python would wait for ever for a thread that does not end. Its run gets a verdict at the next start.
         held.let_go(start)
         if ending.is_restart:
@@ -280,6 +281,11 @@ async def _finish_runs(daemon: Controller) -> bool:
     finishing, cut = asyncio.ensure_future(daemon.runs.finish(1e9)), asyncio.ensure_future(daemon.cut_off.wait())
     await asyncio.wait([finishing, cut], return_when=asyncio.FIRST_COMPLETED)
     for left in daemon.under_way():
+        if left.waiting is not None:  # nothing of it was sent, and the next start goes on
+            log.info(
+                "orders wait for the open over this end", extra={"of": left.order.id, "orders": left.waiting.planned}
+            )
+            continue
         log.warning("a run is cut off", extra={"of": left.order.id, "stage": left.stage})
         left.cancelled.set()
     await asyncio.wait([finishing], timeout=_LAST_WORDS_S)

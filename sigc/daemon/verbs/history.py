@@ -47,6 +47,7 @@ from sigc.rpc.verb import Nothing, Role, VerbCall, verb
 from sigc.store.history import history, holding, recent
 from sigc.store.ledger import books, orders, runs
 from sigc.store.ledger.records import Finding, Nav, Run, RunStage
+from sigc.store.ledger.waiting import waiting_of
 
 _MOST_FINDINGS, _MOST_ASSETS, _LONGEST_MESSAGE = 60, 20, 300
 
@@ -63,7 +64,7 @@ async def history_runs(call: VerbCall[Controller], request: RunsPageRequest) -> 
     """Return a page of runs: the daemon's own, and those done without it."""
     daemon = call.daemon
     wanted = history.RunsWanted(request.strategy or "", request.kind, request.outcome, request.before, request.most)
-    found = await daemon.books.read(partial(history.runs_page, wanted=wanted))
+    found = await daemon.books.read(partial(history.runs_page, wanted=wanted, now=daemon.clock.now()))
     listed = []
     for run in found:
         live = daemon.runs.find(run.id)
@@ -158,7 +159,8 @@ async def runs_detail(call: VerbCall[Controller], request: DetailRequest) -> Det
         if told is None:
             raise refusal(f"there is no run {id}")
         status = _alone(told.run)
-    status = replace(status, filled=filled.get(id, ""))
+    waiting = await daemon.books.read(partial(waiting_of, ids=[id], now=daemon.clock.now()))
+    status = replace(status, filled=filled.get(id, ""), waiting=waiting.get(id))
     work_dir = _work_dir(daemon)
     plan = await asyncio.to_thread(run_files.plan_of, work_dir, id)
     files = await asyncio.to_thread(run_files.artifacts, work_dir, id)
@@ -246,6 +248,7 @@ def _status(run: history.PastRun) -> RunStatus:
         finished=run.finished,
         outcome=run.outcome,
         filled=run.filled,
+        waiting=run.waiting,
         message=run.message[:_LONGEST_MESSAGE],
         session=run.session,
         as_of=run.as_of,

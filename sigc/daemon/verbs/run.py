@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -29,6 +30,8 @@ from sigc.rpc.messages.requests import (
 )
 from sigc.rpc.verb import Role, VerbCall, verb
 from sigc.store.ledger import jobs
+from sigc.store.ledger.records import RunKind
+from sigc.store.ledger.waiting import waiting_of
 
 
 @verb("run", "POST", Role.TRADE)
@@ -48,10 +51,14 @@ async def runs_list(call: VerbCall[Controller], request: RunsRequest) -> RunsRep
     """Return the newest runs, those under way included."""
     daemon = call.daemon
     found = await daemon.books.read(partial(jobs.recent, most=request.most, strategy=request.strategy or ""))
+    now = daemon.clock.now()
+    early = tuple(order.id for order in found if order.kind == RunKind.TRADE and order.session >= f"{now:%Y-%m-%d}")
+    waiting = await daemon.books.read(partial(waiting_of, ids=early, now=now))
     listed = []
     for order in found:
         live = daemon.runs.find(order.id)
-        listed.append(past_status(order) if live is None else live.status(with_result=False))
+        past = replace(past_status(order), waiting=waiting.get(order.id))
+        listed.append(past if live is None else live.status(with_result=False))
     return RunsReply(tuple(listed))
 
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from sigc.errors import Diagnostic
+from sigc.store.ledger.waiting_orders import WaitingOrders
 
 # The words shown beside an outcome whose orders ended before all was filled.
 UNFILLED = MappingProxyType({"part": "filled in part", "none": "nothing filled"})
@@ -32,11 +33,26 @@ def has_no_money(broker: str) -> bool:
     return broker.split(" ")[-1] == "paper"
 
 
+def waits(found: WaitingOrders, at: str) -> str:
+    """Return how many orders wait for the open, and until when. at: that time as it is shown.
+
+    >>> from datetime import UTC
+    >>> opens = datetime(2024, 1, 16, 14, 30, tzinfo=UTC)
+    >>> waits(WaitingOrders(12, 0, opens), "09:30:00"), waits(WaitingOrders(0, 3, opens), "09:30:00")
+    ('12 orders leave at 09:30:00', '3 orders are at the broker, and may be filled from 09:30:00')
+    """
+    sent = f"{found.sent} orders are at the broker"
+    if not found.planned:
+        return f"{sent}, and may be filled from {at}"
+    return f"{found.planned} orders leave at {at}" + (f", {sent}" if found.sent else "")
+
+
 @dataclass(frozen=True, slots=True)
 class StrategyStatus:
     """A strategy: active, paused, disabled or halted; its last run and how it ended; when it is due next.
 
-    filled: open, all, part or none of the last run's orders that the broker took; '' if it took none.
+    filled: open, all, part or none of the last run's orders that the broker took; '' if it took none. waiting: its
+    orders that wait for the open; its status is `waiting` then.
     """
 
     name: str
@@ -46,6 +62,7 @@ class StrategyStatus:
     status: str = "never run"
     run: str = ""
     filled: str = ""
+    waiting: WaitingOrders | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +82,8 @@ class WorkerStatus:
 class RunStatus:
     """A run: waiting, running or ended; once ended with outcome, findings and `result`.
 
-    filled: open, all, part or none of the orders that the broker took; '' if it took none.
+    filled: open, all, part or none of the orders that the broker took; '' if it took none. waiting: its orders that
+    wait for the open, whether it is running or has ended.
     """
 
     id: str
@@ -89,6 +107,7 @@ class RunStatus:
     stages: Mapping[str, float] = field(default_factory=dict)
     findings: tuple[Diagnostic, ...] = ()
     result: Mapping[str, Any] = field(default_factory=dict)
+    waiting: WaitingOrders | None = None
 
 
 @dataclass(frozen=True, slots=True)

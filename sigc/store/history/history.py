@@ -22,7 +22,9 @@ from sigc.store.history import book_worth
 from sigc.store.history.conditions import conditions
 from sigc.store.history.track import Close, Day, days
 from sigc.store.ledger import adjustments, books, orders
-from sigc.store.ledger.records import BookKey
+from sigc.store.ledger.records import BookKey, Filled
+from sigc.store.ledger.waiting import waiting_of
+from sigc.store.ledger.waiting_orders import WaitingOrders
 
 # Exactly the states of the indexes intents_in_flight and intents_ended_early.
 _OPEN = ("planned", "sending", "unknown", "acknowledged", "partially_filled")
@@ -38,6 +40,7 @@ class PastRun:
     """A run in a line: a run order of the daemon, or a run without a daemon.
 
     at: its start; filled: open, all, part or none of what the broker took of its orders, '' for a run without any.
+    waiting: its orders that wait for the open.
     """
 
     id: str
@@ -54,6 +57,7 @@ class PastRun:
     who: str
     reason: str
     filled: str = ""
+    waiting: WaitingOrders | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +212,11 @@ class RunsWanted:
     since: str = ""
 
 
-def runs_page(connection: sqlite3.Connection, wanted: RunsWanted) -> tuple[PastRun, ...]:
-    """Return runs by start, newest first: run orders of the daemon, and runs without a daemon."""
+def runs_page(connection: sqlite3.Connection, wanted: RunsWanted, now: datetime | None = None) -> tuple[PastRun, ...]:
+    """Return runs by start, newest first: run orders of the daemon, and runs without a daemon.
+
+    now: at which orders may wait for the open; None: that is not looked at.
+    """
     ordered = (
         "SELECT o.id, o.strategy, o.portfolio, o.kind, o.asked, ifnull(o.finished, ''), o.outcome, o.message,"
         " o.session, o.as_of, o.job, o.who, o.reason FROM run_orders o WHERE 1"
@@ -224,7 +231,9 @@ def runs_page(connection: sqlite3.Connection, wanted: RunsWanted) -> tuple[PastR
     merged = heapq.merge(*found, key=lambda run: (run.at, run.id), reverse=True)
     page = tuple(itertools.islice(merged, wanted.most))
     filled = orders.filled_of(connection, [run.id for run in page])
-    return tuple(replace(run, filled=filled[run.id]) if run.id in filled else run for run in page)
+    open_ = [id for id, what in filled.items() if what is Filled.OPEN]
+    waiting = {} if now is None else waiting_of(connection, open_, now)
+    return tuple(replace(run, filled=filled.get(run.id, ""), waiting=waiting.get(run.id)) for run in page)
 
 
 def run_cursor(run: PastRun) -> str:

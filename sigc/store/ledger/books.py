@@ -282,6 +282,12 @@ def fills_of_book(connection: sqlite3.Connection, key: BookKey, after: datetime 
     return _fills(connection, where, key.strategy, key.portfolio, after.isoformat())
 
 
+def newest_fill(connection: sqlite3.Connection) -> datetime | None:
+    """Return the instant of the newest fill of any book, None before the first."""
+    (at,) = connection.execute("SELECT max(at) FROM fills").fetchone()
+    return None if at is None else datetime.fromisoformat(at)
+
+
 def fills_of_session(connection: sqlite3.Connection, key: RunKey) -> tuple[Fill, ...]:
     """Return the fills of all orders of a book for a session."""
     return _fills(connection, f"{_OF_BOOK} AND r.session = ?", key.strategy, key.portfolio, key.session)

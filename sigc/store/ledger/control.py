@@ -16,6 +16,7 @@ from sigc.store.ledger.ledger import Transaction
 HALTED = "halted"  # no order of that strategy (or of any) is sent
 PAUSED = "paused"  # no run of that strategy (or of any) is started, and what is under way sends nothing
 CANCELLED = "cancelled"  # nothing more of that run (its id is the scope) is sent
+REVOKED = "revoked"  # nothing more of that run is sent: its execution was given up
 ACCEPTED = "accepted"  # the price of an asset on a date (scope: `DATE ASSET`), despite its jump
 
 

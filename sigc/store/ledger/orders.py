@@ -84,7 +84,9 @@ def plan(tx: Transaction, intents: Iterable[Intent]) -> None:
         said: dict[str, object] = {"asset": intent.asset, "side": intent.side, "quantity": intent.quantity}
         said |= {"reference": intent.reference, "type": intent.order_type, "limit": intent.limit}
         if intent.parent:
-            said |= {"parent": intent.parent, "slice": intent.slice, "not_before": intent.not_before}
+            said |= {"parent": intent.parent, "slice": intent.slice}
+        if intent.not_before is not None:
+            said |= {"not_before": intent.not_before}
         tx.audit(event("order.planned", intent, said))
 
 

@@ -136,6 +136,16 @@ def decision_of(connection: sqlite3.Connection, run: str) -> dict[str, Any]:
     return said
 
 
+def opens_of(connection: sqlite3.Connection, run: str) -> datetime | None:
+    """Return when the session of a run opens, as it was decided; None for a run of an older sigc, or without one."""
+    row = connection.execute(
+        "SELECT json_extract(record, '$.payload.opens') FROM audit"
+        " WHERE run = ? AND run <> '' AND event = 'run.decided'",
+        (run,),
+    ).fetchone()
+    return None if row is None or row[0] is None else datetime.fromisoformat(row[0])
+
+
 def decided_before(connection: sqlite3.Connection, strategy: str, portfolio: str, as_of: str) -> tuple[str, str]:
     """Return (id, as-of date) of a book's newest run that traded on data older than `as_of`; two '' without one."""
     row = connection.execute(

@@ -1,0 +1,102 @@
+"""The window in which a run's orders may leave, and what ends it.
+
+    opens    the session's open; at a broker that queues, the close of the session before
+    ends     the cut-off; earlier: `execute_deadline_s` after the first order is due, or the close of a newer session
+             than the one that the decision knows
+
+Orders of a run that decides before the window wait in it, `planned`, with its opening as their time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+
+from sigc.calendar.sessions import Calendar, Session
+from sigc.config.settings import ExecutionSettings
+from sigc.errors import Diagnostic, Severity, SigcError
+from sigc.store.ledger.records import Intent, IntentState, Run
+from sigc_pipelines.brokers.protocol import Capabilities
+
+
+@dataclass(frozen=True, slots=True)
+class SendingEnd:
+    """The instant after which nothing is sent, and what becomes of orders that were not: their state, and why.
+
+    name: of the ledger's transaction. check, severity: of the finding.
+    """
+
+    at: datetime
+    why: str = "the cut-off passed before this order was sent"
+    to: IntentState = IntentState.EXPIRED
+    name: str = "expire"
+    check: str = "cut_off"
+    severity: Severity = Severity.WARNING
+
+
+def opening_of(calendar: Calendar, session: Session, can: Capabilities) -> datetime:
+    """Return the instant from which a broker takes orders for a session."""
+    return calendar.before_or_on(session.day - timedelta(days=1)).close if can.queues else session.open
+
+
+def not_before_opening(intents: Sequence[Intent], opens: datetime, now: datetime) -> tuple[Intent, ...]:
+    """Return the orders with the window's opening as their time, where it is to come and they have none."""
+    if opens <= now:
+        return tuple(intents)
+    return tuple(one if one.not_before is not None else replace(one, not_before=opens) for one in intents)
+
+
+def end_of(run: Run, begins: datetime, settings: ExecutionSettings, newer: Session | None = None) -> SendingEnd:
+    """Return the end of sending. begins: when the first order is due.
+
+    newer: the first session after the one that the decision knows, if the run trades for a later one.
+    """
+    seconds = settings.execute_deadline_s
+    late = f"execute took longer than its deadline of {seconds:g} s: this order was not sent"
+    ends = [SendingEnd(begins + timedelta(seconds=seconds), late, check="deadline")]
+    if newer is not None:
+        why = f"the session {newer.day} ended before this order could leave: what was decided does not know it"
+        ends.append(SendingEnd(newer.close, why, IntentState.CANCELLED, "cancel", "newer_session"))
+    if run.cut_off is not None:
+        ends.append(SendingEnd(run.cut_off))
+    return min(ends, key=lambda end: end.at)
+
+
+def misfit(
+    intents: Sequence[Intent], opens: datetime, now: datetime, ends: datetime, per_minute: int | None
+) -> Diagnostic | None:
+    """Return why orders cannot all leave within their window, with the arithmetic (E806); None if they can.
+
+    opens, ends: of the window. per_minute: the most orders that the broker takes, None without a limit.
+    """
+    if intents and opens >= ends:
+        message = f"the broker takes orders from {_text(opens)} on, and nothing is sent after {_text(ends)}"
+        return Diagnostic("E806", message, hint="set execution.cut_off to a later time")
+    begins = max(opens, now)
+    if per_minute is None or not intents or begins >= ends:
+        return None
+    gap, last = timedelta(minutes=1) / per_minute, begins
+    for one in sorted(intents, key=lambda i: i.not_before or begins):
+        last = max(last, one.not_before or begins) + gap
+    last -= gap  # the first one leaves at once
+    if last < ends:
+        return None
+    number, room = len(intents), (ends - begins) / timedelta(minutes=1)
+    need = f"{number} orders at {per_minute} a minute, the most that the broker takes, need {number / per_minute:.1f}"
+    when = f"from {_text(begins)} there are {room:.1f} minutes, and the last one would leave at {_text(last)}"
+    hint = "run earlier, or trade fewer orders: execution.min_order_value, execution.slices"
+    return Diagnostic("E806", f"{need} minutes: {when}, but nothing is sent after {_text(ends)}", hint=hint)
+
+
+def _text(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def newer_session(calendar: Calendar, run: Run) -> Session | None:
+    """Return the session that completes before the one that a run trades for; None if that one is next, or unknown."""
+    with suppress(SigcError):  # recovery of a run beyond the calendar must not fail by this
+        found = calendar.after(date.fromisoformat(run.as_of))
+        return found if str(found.day) < run.key.session else None
+    return None
