@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, model_validator
 
 from sigc.config.alert_settings import AlertSettings
 from sigc.config.breaker_settings import BreakerAction, BreakerSettings
+from sigc.config.broker_settings import AlpacaSettings, FilesSettings
 from sigc.config.daemon_settings import CacheSettings, DaemonSettings, ScheduleSettings, StrategySettings
 from sigc.config.section import Section
 
@@ -106,44 +107,23 @@ class PaperSettings(Section):
     )
 
 
-class AlpacaSettings(Section):
-    """The broker Alpaca, over its REST interface."""
-
-    account: Literal["paper", "live"] = Field(
-        "paper", description="The kind of account: paper is Alpaca's own simulation, live is real money."
-    )
-    key_id: SecretStr | None = Field(
-        None, description="Key id of that account: the text, file:PATH or credential:NAME."
-    )
-    secret_key: SecretStr | None = Field(
-        None, description="Secret key that belongs to it, given the same ways; secret."
-    )
-    base_url: str = Field(
-        "", pattern=r"^(https?://\S+)?$", description="Address of the interface; empty: Alpaca's own of that account."
-    )
-    requests_per_minute: int = Field(200, ge=4, description="Requests that Alpaca allows a key in a minute.")
-    quantity_step: str = Field(
-        "1",
-        pattern=r"^(0\.\d{1,9}|1)$",
-        description="Smallest step of quantities; 1 is whole shares. Short sales are of whole shares always.",
-    )
-
-
 class BrokerSettings(Section):
     """The broker that orders go to."""
 
-    type: str = Field("paper", description="paper, alpaca, or the name of an installed broker.")
+    type: str = Field("paper", description="paper, alpaca, files, or the name of an installed broker.")
     timeout_s: float | None = Field(
         None, gt=0, description="Seconds to wait for an answer; unset: daemon.connections.timeout_seconds."
     )
     options: dict[str, Any] = Field({}, description="Settings of an installed broker; see its own documentation.")
     paper: PaperSettings = Field(PaperSettings(), description="The paper broker.")
     alpaca: AlpacaSettings = Field(AlpacaSettings(), description="The broker Alpaca.")
+    files: FilesSettings = Field(FilesSettings(), description="The broker of folders.")
 
     @property
     def label(self) -> str:
         """Return the broker as it is shown: its type, and which kind of account where it has both."""
-        return f"{self.type} {self.alpaca.account}" if self.type == "alpaca" else self.type
+        kinds = {"alpaca": self.alpaca.account, "files": "live" if self.files.is_live else "paper"}
+        return f"{self.type} {kinds[self.type]}" if self.type in kinds else self.type
 
 
 class ExecutionSettings(Section):

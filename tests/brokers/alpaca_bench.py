@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from sigc.clock import HandClock
-from sigc.config.settings import AlpacaSettings
+from sigc.config.broker_settings import AlpacaSettings
 from sigc_pipelines.brokers.alpaca.broker import AlpacaBroker
 from sigc_pipelines.brokers.alpaca.opening import open_alpaca
 from sigc_pipelines.brokers.faulty import Fault, Faults

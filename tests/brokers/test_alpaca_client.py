@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from sigc.clock import HandClock
-from sigc.config.settings import AlpacaSettings, BrokerSettings
+from sigc.config.broker_settings import AlpacaSettings
+from sigc.config.settings import BrokerSettings
 from sigc.errors import SigcError
 from sigc.store.ledger.records import OrderType, Side, TimeInForce
 from sigc_pipelines.brokers.alpaca.answers import charge_of, order_of, positions_of, trouble_of

@@ -99,7 +99,7 @@ def test_a_name_that_is_near_is_told(site: Path, tmp_path: Path, name: str, hint
         open_broker(BrokerSettings(type=name), tmp_path, CLOCK)
     (found,) = told.value.diagnostics
     assert (found.code, found.hint) == ("E402", hint)
-    assert found.expected == "paper or alpaca or broken or faraway or narrow"
+    assert found.expected == "paper or alpaca or files or broken or faraway or narrow"
 
 
 def test_a_broker_that_does_not_load_is_told(site: Path, tmp_path: Path) -> None:

@@ -290,7 +290,10 @@ KINDS = (
         "broker",
         with_methods("sigc_pipelines", "submit", "cancel", "orders", "activities"),
         _imported_by(
-            "sigc_pipelines.brokers.registry", "sigc_pipelines.brokers.alpaca.opening", "tests.brokers.benches"
+            "sigc_pipelines.brokers.registry",
+            "sigc_pipelines.brokers.alpaca.opening",
+            "sigc_pipelines.brokers.files.opening",
+            "tests.brokers.benches",
         ),
     ),
     Kind(

@@ -17,13 +17,14 @@ from sigc.clock import Clock
 from sigc.config.daemon_settings import ConnectionSettings
 from sigc.config.settings import BrokerSettings, ExecutionSettings
 from sigc.errors import Diagnostic, SigcError, did_you_mean
+from sigc_pipelines.brokers.files.opening import open_files
 from sigc_pipelines.brokers.paper import PaperBroker
 from sigc_pipelines.brokers.pooled import PooledBroker
 from sigc_pipelines.brokers.protocol import Broker, Capabilities
 
 GROUP = "sigc.brokers"
-PAPER, ALPACA = "paper", "alpaca"
-BUILT_IN = (PAPER, ALPACA)
+PAPER, ALPACA, FILES = "paper", "alpaca", "files"
+BUILT_IN = (PAPER, ALPACA, FILES)
 BOOK = "paper.sqlite"
 # settings: the section `broker`, timeout_s filled in, its own settings in settings.options. directory: for its files.
 OpenBroker = Callable[[BrokerSettings, Path, Clock], Broker]
@@ -52,6 +53,8 @@ def open_broker(
         from sigc_pipelines.brokers.alpaca.opening import open_alpaca
 
         broker = open_alpaca(settings.alpaca, clock, timeout_s=timeout_s, connections=ways.broker_pool_size)
+    elif settings.type == FILES:
+        broker = open_files(settings.files, clock)
     else:
         broker = _load(settings.type)(settings.model_copy(update={"timeout_s": timeout_s}), directory, clock)
     if execution is not None:

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from sigc.clock import Clock
+from sigc.config.broker_settings import AlpacaSettings
 from sigc.config.secret import reveal
-from sigc.config.settings import AlpacaSettings
 from sigc.errors import Diagnostic, SigcError
 
 if TYPE_CHECKING:
