@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from sigc.store.ledger.records import ZERO, Charge, Fill
-from sigc_pipelines.brokers.files.columns import FolderRow
+from sigc_pipelines.brokers.files.columns import ACKS, CHARGES, FILLS, FolderRow
 from sigc_pipelines.brokers.files.inbox import FolderFile
 from sigc_pipelines.brokers.files.outbox import SentOrder
 from sigc_pipelines.brokers.protocol import Account, BrokerOrder, OrderStatus, UnreachableError
@@ -18,6 +18,7 @@ from sigc_pipelines.brokers.protocol import Account, BrokerOrder, OrderStatus, U
 _AHEAD_S = 60.0  # by which the other side's clock may be ahead of ours
 Keyed = TypeVar("Keyed", Fill, Charge)
 Told = TypeVar("Told")
+Known = TypeVar("Known", "Ack", Fill, Charge)
 
 
 class AckStatus(StrEnum):
@@ -40,16 +41,21 @@ class Ack:
     at: datetime
 
 
+def facts_of(files: Sequence[FolderFile], kind: type[Known]) -> list[tuple[str, Known]]:
+    """Return the facts of a kind in these files, each with its place."""
+    return [(at, fact) for file in files for at, fact in file.facts if isinstance(fact, kind)]
+
+
 def acks_of(files: Sequence[FolderFile]) -> dict[str, list[Ack]]:
     """Return the answers by client order id, oldest first."""
     found: dict[str, list[Ack]] = {}
-    for row in _rows(files):
-        ack = _ack_of(row)
+    for _, ack in facts_of(files, Ack):
         found.setdefault(ack.client_order_id, []).append(ack)
     return {id: sorted(acks, key=lambda ack: ack.at) for id, acks in found.items()}
 
 
-def _ack_of(row: FolderRow) -> Ack:
+def ack_of(row: FolderRow) -> Ack:
+    """Return an answer to an order."""
     said = row.name("status")
     try:
         status = AckStatus(said.lower())
@@ -105,8 +111,17 @@ def charge_of(row: FolderRow) -> Charge:
     return Charge(id, kind, asset, row.number("amount"), row.instant("time"))
 
 
-def once(found: Sequence[tuple[str, str, Keyed]]) -> dict[str, Keyed]:
-    """Return (id, place, value) by id. Raises UnreachableError for two different ones under one id."""
+def fills_of(files: Sequence[FolderFile]) -> dict[str, Fill]:
+    """Return the fills by execution id. Raises UnreachableError for two different ones under one id."""
+    return _once([(fill.execution_id, at, fill) for at, fill in facts_of(files, Fill)])
+
+
+def charges_of(files: Sequence[FolderFile]) -> dict[str, Charge]:
+    """Return the charges by id. Raises UnreachableError for two different ones under one id."""
+    return _once([(charge.id, at, charge) for at, charge in facts_of(files, Charge)])
+
+
+def _once(found: Sequence[tuple[str, str, Keyed]]) -> dict[str, Keyed]:
     values: dict[str, tuple[str, Keyed]] = {}
     for id, at, value in found:
         before, known = values.setdefault(id, (at, value))
@@ -173,3 +188,6 @@ def _newest(told: Sequence[tuple[datetime, str, Told]], missing: str, now: datet
 
 def _rows(files: Sequence[FolderFile]) -> list[FolderRow]:
     return [row for file in files for row in file.rows]
+
+
+MEANING: Mapping[str, Callable[[FolderRow], object]] = {ACKS: ack_of, FILLS: fill_of, CHARGES: charge_of}

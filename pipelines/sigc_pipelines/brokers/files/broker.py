@@ -7,6 +7,7 @@ whenever that comes; `submit` waits a little for the first answer, so that a rej
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,20 +15,20 @@ from decimal import Decimal
 from pathlib import Path
 
 from sigc.clock import Clock
-from sigc.store.ledger.records import ZERO, Charge, Fill, OrderType
+from sigc.store.ledger.records import ZERO, Fill, OrderType
 from sigc_pipelines.brokers.files.answers import (
+    MEANING,
     Ack,
     account_of,
     acks_of,
-    charge_of,
-    fill_of,
-    once,
+    charges_of,
+    fills_of,
     order_of,
     positions_of,
 )
 from sigc_pipelines.brokers.files.columns import ACCOUNT, ACKS, CHARGES, FILLS, POSITIONS, FolderForm
 from sigc_pipelines.brokers.files.cursor import FolderCursor
-from sigc_pipelines.brokers.files.inbox import FolderFile, FolderInbox
+from sigc_pipelines.brokers.files.inbox import FolderInbox
 from sigc_pipelines.brokers.files.outbox import ID, FolderOutbox, SentOrder
 from sigc_pipelines.brokers.protocol import (
     Account,
@@ -70,16 +71,15 @@ class FolderTerms:
 class _Answers:
     """Answers of the inbox to orders."""
 
-    acks: dict[str, list[Ack]]
-    fills: dict[str, Fill]
+    acks: Mapping[str, list[Ack]]
+    filled: Mapping[str, Decimal]  # by client order id
 
     def of(self, sent: SentOrder) -> BrokerOrder:
         id = sent.request.client_order_id
-        filled = sum((fill.quantity for fill in self.fills.values() if fill.client_order_id == id), ZERO)
-        return order_of(sent, self.acks.get(id, ()), filled)
+        return order_of(sent, self.acks.get(id, ()), self.filled.get(id, ZERO))
 
     def knows(self, client_order_id: str) -> bool:
-        return client_order_id in self.acks or any(f.client_order_id == client_order_id for f in self.fills.values())
+        return client_order_id in self.acks or client_order_id in self.filled
 
 
 class FolderBroker:
@@ -88,7 +88,7 @@ class FolderBroker:
     def __init__(self, places: FolderPlaces, form: FolderForm, terms: FolderTerms, clock: Clock) -> None:
         self._places, self._terms, self._clock = places, terms, clock
         self._outbox = FolderOutbox(places.outbox, places.taken, form)
-        self._inbox = FolderInbox(places.inbox, form)
+        self._inbox = FolderInbox(places.inbox, form, MEANING)
         self._lock = threading.Lock()  # of both readers' memories, and between the look for a file and its writing
         self._unanswered = ""  # the last order that was waited for in vain
         name = "files live" if terms.is_live else "files paper"
@@ -163,12 +163,12 @@ class FolderBroker:
         place = FolderCursor.of(cursor)
         with self._lock:
             files = self._inbox.files(FILLS, CHARGES)
-            fills, charges = _fills(files), _charges(files)
-            for fill in fills.values():
+            told = [row for file in files for row in file.rows[: place.rows_told(file)]]
+            ids = {row.values[name] for row in told for name in ("execution_id", "charge_id") if name in row.values}
+            fills, charges = fills_of(files), charges_of(files)
+            new = [fill for id, fill in fills.items() if id not in ids]
+            for fill in new:
                 self._check(fill)
-        told = [row for file in files for row in file.rows[: place.rows_told(file)]]
-        ids = {row.values[name] for row in told for name in ("execution_id", "charge_id") if name in row.values}
-        new = [fill for id, fill in fills.items() if id not in ids]
         paid = [charge for id, charge in charges.items() if id not in ids]
         return Activities(
             fills=tuple(sorted(new, key=lambda fill: (fill.at, fill.execution_id))),
@@ -233,7 +233,10 @@ class FolderBroker:
 
     def _answers(self) -> _Answers:
         files = self._inbox.files(ACKS, FILLS)
-        return _Answers(acks_of([f for f in files if f.kind == ACKS]), _fills(files))
+        filled: dict[str, Decimal] = {}
+        for fill in fills_of(files).values():
+            filled[fill.client_order_id] = filled.get(fill.client_order_id, ZERO) + fill.quantity
+        return _Answers(acks_of(files), filled)
 
     def _check(self, fill: Fill) -> None:
         """Raise UnreachableError for a fill that is not of the order that it names."""
@@ -244,16 +247,6 @@ class FolderBroker:
             order = f"{sent.request.side} {sent.request.asset}"
             text = f"the fill {fill.execution_id} is to {fill.side} {fill.asset}, and its order to {order}"
             raise UnreachableError(f"{self._places.inbox}: {text}")
-
-
-def _fills(files: tuple[FolderFile, ...]) -> dict[str, Fill]:
-    rows = [row for file in files if file.kind == FILLS for row in file.rows]
-    return once([(fill.execution_id, row.at, fill) for row in rows for fill in [fill_of(row)]])
-
-
-def _charges(files: tuple[FolderFile, ...]) -> dict[str, Charge]:
-    rows = [row for file in files if file.kind == CHARGES for row in file.rows]
-    return once([(charge.id, row.at, charge) for row in rows for charge in [charge_of(row)]])
 
 
 def _gone(client_order_id: str, places: FolderPlaces) -> str:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -29,11 +29,12 @@ _TRIES = 5  # of a listing whose files are moved meanwhile
 
 @dataclass(frozen=True, slots=True)
 class FolderFile:
-    """A file as far as it is whole. is_whole: no line is unfinished; size: bytes of its whole lines."""
+    """A file as far as it is whole. facts: what its rows mean, with their places; is_whole: no line is unfinished."""
 
     kind: str
     name: str
     rows: tuple[FolderRow, ...]
+    facts: tuple[tuple[str, object], ...]
     data: bytes
     is_whole: bool
 
@@ -53,10 +54,10 @@ class FolderFile:
 
 
 class FolderInbox:
-    """Reader of the inbox. Remembers files that do not change any more."""
+    """Reader of the inbox. Remembers files that do not change any more. meaning: of a row, by its kind of file."""
 
-    def __init__(self, folder: Path, form: FolderForm) -> None:
-        self._folder, self._form = folder, form
+    def __init__(self, folder: Path, form: FolderForm, meaning: Mapping[str, Callable[[FolderRow], object]]) -> None:
+        self._folder, self._form, self._meaning = folder, form, meaning
         self._pattern = re.compile(rf"({'|'.join(KINDS)})([-_.].*)?\.{form.format}")
         self._known: dict[str, tuple[tuple[int, ...], FolderFile]] = {}
 
@@ -96,9 +97,10 @@ class FolderInbox:
                 return known[1]
             data = file.read()
         whole = data[: data.rfind(b"\n") + 1]
-        found = FolderFile(
-            kind, name, self._form.rows_of(kind, str(path), whole), whole, is_whole=len(whole) == len(data)
-        )
+        rows = self._form.rows_of(kind, str(path), whole)
+        means = self._meaning.get(kind)
+        facts = () if means is None else tuple((row.at, means(row)) for row in rows)
+        found = FolderFile(kind, name, rows, facts, whole, is_whole=len(whole) == len(data))
         if time.time_ns() - max(stat.st_mtime_ns, stat.st_ctime_ns) > _SETTLED_NS:
             self._known[name] = (stamp, found)
         return found
