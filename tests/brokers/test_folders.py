@@ -27,6 +27,7 @@ from sigc.rpc.messages.status import has_no_money
 from sigc.store.ledger.records import OrderType, Side, TimeInForce
 from sigc_pipelines.brokers.files import outbox
 from sigc_pipelines.brokers.files.broker import FolderBroker
+from sigc_pipelines.brokers.files.columns import COLUMNS
 from sigc_pipelines.brokers.files.opening import open_files
 from sigc_pipelines.brokers.protocol import (
     NotSentError,
@@ -181,6 +182,31 @@ def test_a_name_that_may_not_outlive_a_power_cut_is_no_answer(desk: Folders, mon
     found = desk.broker.order("sigc-1")
     assert found is not None
     assert desk.broker.submit(REQUEST) == found
+
+
+def test_a_rename_that_is_done_and_fails_is_no_answer(desk: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
+    rename = Path.rename
+
+    def twice(path: Path, to: Path) -> Path:
+        """As over a network: the first request is done, its answer is lost, the second finds nothing to rename."""
+        rename(path, to)
+        return rename(path, to)
+
+    with monkeypatch.context() as network:
+        network.setattr(Path, "rename", twice)
+        with pytest.raises(OutcomeUnknownError, match="may be written: No such file"):
+            desk.broker.submit(REQUEST)
+    assert desk.broker.submit(REQUEST) == desk.broker.order("sigc-1")
+    assert len(desk.sent()) == 1
+
+
+def test_the_group_of_the_folder_may_read_whatever_the_umask_is(desk: Folders) -> None:
+    before = os.umask(0o077)
+    try:
+        desk.broker.submit(REQUEST)
+    finally:
+        os.umask(before)
+    assert (desk.outbox / "order-sigc-1.csv").stat().st_mode & 0o777 == 0o640
 
 
 @pytest.mark.parametrize("what", ["order", "cancel"])
@@ -512,6 +538,49 @@ def test_each_fill_is_told_however_files_come_and_go(tmp_path_factory: pytest.Te
             assert desk.broker.activities(cursor).fills == ()
     if is_once:
         assert len(told) == len(ever)
+
+
+WORDS = ["e1", "sigc-1", "ACME", "buy", "SELL", "5", "-0.0", "1e9", "1e999", "NaN", "", " ", '"', "\0", "é", "accepted"]
+WORDS += [
+    STAMP,
+    "0001-01-01T00:00:00+14:00",
+    "9999-12-31T23:59:59-14:00",
+    "2024-01-15",
+    "{",
+    "[" * 20_000,
+    "true",
+    "1" * 200_000,
+]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    kind=st.sampled_from([*COLUMNS]).filter(lambda kind: kind not in ("order", "cancel")),
+    is_json=st.booleans(),
+    rows=st.lists(st.lists(st.one_of(st.sampled_from(WORDS), st.text(max_size=3)), max_size=9), max_size=4),
+    end=st.sampled_from(["\n", "\r\n", "\r", ""]),
+)
+def test_no_file_breaks_a_read_otherwise_than_by_an_error_that_names_it(
+    tmp_path_factory: pytest.TempPathFactory, kind: str, is_json: bool, rows: list[list[str]], end: str
+) -> None:
+    folder = tmp_path_factory.mktemp("folders")
+    desk = Folders(folder, format="jsonl" if is_json else "csv")
+    (desk.inbox / "account.csv").unlink()
+    columns = COLUMNS[kind]
+    if is_json:
+        lines = [json.dumps(dict(zip(columns, row, strict=False))) if row[:1] != ["{"] else row[-1] for row in rows]
+    else:
+        lines = [",".join(columns), *(",".join(row) for row in rows)]
+    path = desk.inbox / f"{kind}-1.{desk.settings.format}"
+    path.write_bytes("".join(line + end for line in lines).encode())
+    reads = (desk.broker.account, desk.broker.positions, lambda: desk.broker.orders(NOW))
+    for read in (*reads, lambda: desk.broker.activities("")):
+        told = ""
+        try:
+            read()
+        except UnreachableError as error:
+            told = str(error)
+        assert not told or (told.startswith(str(desk.inbox)) and len(told) < 1_000)
 
 
 # Settings

@@ -8,12 +8,19 @@ from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
+from sigc.config.settings import BrokerSettings, Config
+from sigc.daemon.runner import Services
+from sigc.metrics import DaemonMetrics
+from sigc.store.ledger import control
+from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import IntentState, Outcome, Side
+from sigc_cli.assembly.daemon import run_output
 from sigc_pipelines.brokers.files.broker import FolderBroker
 from sigc_pipelines.brokers.protocol import OrderRequest
 from sigc_pipelines.live.session import instant_of
 from sigc_pipelines.live.trading import Trading
 from sigc_pipelines.reconcile.differences import differences, settled_differences
+from sigc_pipelines.service.runner import DaemonRunner
 from tests.brokers.folder_bench import THEIRS, FolderBench, FolderKind
 from tests.trading.floor import Floor, all_orders
 from tests.trading.script import D1, D2, D3, written
@@ -96,3 +103,14 @@ def test_a_hand_trade_at_the_desk_is_a_difference(tmp_path: Path) -> None:
         ended = floor.run(trading, "two")
         assert ended.run.outcome not in (Outcome.DONE, Outcome.UNCHANGED)
         assert ended.problems[0].code == "E602"
+
+
+def test_a_daemon_with_live_folders_starts_halted(tmp_path: Path) -> None:
+    desk = FolderStreet(tmp_path)
+    config = Config(broker=BrokerSettings(type="files", files=desk.settings))
+    with Ledger.open(tmp_path / "work", desk.clock, durable=False) as ledger:
+        services = Services(ledger, DaemonMetrics(), desk.clock, tmp_path / "scratch")
+        DaemonRunner(config, (), services, run_output()).close()
+        with ledger.reading() as connection:
+            (halt,) = control.every(connection, control.HALTED)
+    assert "files live" in halt.reason

@@ -30,7 +30,8 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     ACCOUNT: ("time", "cash", "equity", "buying_power"),
     CHARGES: ("charge_id", "kind", "asset", "amount", "time"),
 }
-_NUMBER = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?([eE][+-]?[0-9]{1,2})?")
+_LONGEST_SHOWN, _LONGEST_REASON = 60, 300  # characters of a value in an error, and of the error
+_NUMBER = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?([eE][+-]?0?[0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,33 +124,38 @@ class FolderRow:
     def number(self, column: str) -> Decimal:
         """Return a number, exact."""
         if not _NUMBER.fullmatch(self.values[column]):
-            self.malformed(column, f"is no number: {self.values[column]!r}")
+            self.malformed(column, f"is no number: {_shown(self.values[column])}")
         return Decimal(self.values[column])
 
     def instant(self, column: str) -> datetime:
         """Return an instant in UTC; one without a zone is malformed."""
         try:
             at = datetime.fromisoformat(self.values[column])
-        except ValueError:
-            self.malformed(column, f"is no time such as 2024-01-15T14:30:00Z: {self.values[column]!r}")
-        if at.tzinfo is None:
-            self.malformed(column, f"has no zone: {self.values[column]!r}; write 2024-01-15T14:30:00Z")
-        return at.astimezone(UTC)
+            utc = None if at.tzinfo is None else at.astimezone(UTC)
+        except (ValueError, OverflowError):
+            self.malformed(column, f"is no time such as 2024-01-15T14:30:00Z: {_shown(self.values[column])}")
+        if utc is None:
+            self.malformed(column, f"has no zone: {_shown(self.values[column])}; write 2024-01-15T14:30:00Z")
+        return utc
 
     def side(self, column: str) -> Side:
         """Return a side."""
         try:
             return Side(self.values[column].lower())
         except ValueError:
-            self.malformed(column, f"is neither buy nor sell: {self.values[column]!r}")
+            self.malformed(column, f"is neither buy nor sell: {_shown(self.values[column])}")
 
     def malformed(self, column: str, why: str) -> NoReturn:
         """Raise UnreachableError for a value."""
         _malformed(self.at, f"{self.form.theirs(column)} {why}")
 
 
+def _shown(value: str) -> str:
+    return repr(value if len(value) <= _LONGEST_SHOWN else f"{value[:_LONGEST_SHOWN]}...")
+
+
 def _malformed(at: str, why: str) -> NoReturn:
-    raise UnreachableError(f"{at}: {why}")
+    raise UnreachableError(f"{at}: {why[:_LONGEST_REASON]}")
 
 
 def _text(at: str, line: bytes) -> str:
@@ -180,7 +186,7 @@ def _object(at: str, line: str) -> dict[str, str]:
     try:
         # Numbers stay texts: 0.1 is a tenth, not the nearest float.
         found = json.loads(line, parse_float=str, parse_int=str, parse_constant=str, object_pairs_hook=pairs)
-    except ValueError as wrong:
+    except (ValueError, RecursionError) as wrong:
         _malformed(at, f"it is no JSON: {wrong}")
     if not isinstance(found, dict):
         _malformed(at, "it is no JSON object")

@@ -22,6 +22,7 @@ from sigc.store.ledger.records import OrderType, TimeInForce
 from sigc_pipelines.brokers.files.columns import CANCEL, ORDER, FolderForm, FolderRow
 from sigc_pipelines.brokers.protocol import NotSentError, OrderRequest, OutcomeUnknownError, UnreachableError
 
+_MODE = 0o640  # the folder's group, that of the other side, reads
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # a client order id that may be part of a file's name
 
 
@@ -122,13 +123,19 @@ class FolderOutbox:
     def _write(self, kind: str, client_order_id: str, data: bytes) -> None:
         to = self._folder / self._name(kind, client_order_id)
         part = to.with_name(f"{to.name}.part")
+        is_named = False
         try:
-            with part.open("wb") as file:  # its mode is what the umask leaves: the other side has to read it
+            with part.open("wb") as file:
+                part.chmod(_MODE)  # whatever the umask is
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
+            is_named = True
             part.rename(to)
         except OSError as error:
+            # A rename over a network may be done and fail: only a file that is still under its first name was not sent.
+            if is_named and not _is_under(part):
+                raise OutcomeUnknownError(f"{to} may be written: {error.strerror}") from error
             with suppress(OSError):
                 part.unlink()
             raise NotSentError(f"{to} can't be written: {error.strerror}") from error
@@ -137,6 +144,14 @@ class FolderOutbox:
             sync_directory(to.parent)
         except OSError as error:
             raise OutcomeUnknownError(f"{to} is written, and its folder can't be flushed: {error.strerror}") from error
+
+
+def _is_under(part: Path) -> bool:
+    """Return True if a file is certainly still under its first name."""
+    try:
+        return part.exists()
+    except OSError:
+        return False
 
 
 def _is_there(path: Path) -> bool:
