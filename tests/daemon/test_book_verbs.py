@@ -11,7 +11,7 @@ import pytest
 from sigc.clock import SystemClock
 from sigc.config.settings import PaperSettings
 from sigc.errors import SigcError
-from sigc.rpc.messages.books import ReconcileReply, RenameReply
+from sigc.rpc.messages.books import BookMovedReply, ReconcileReply, RenameReply
 from sigc.rpc.messages.history import PositionsReply
 from sigc_pipelines.brokers.paper import PaperBroker
 from tests.daemon.daemons import DAYS, Daemon, Site
@@ -66,3 +66,30 @@ def test_the_broker_is_compared_and_adopted_while_the_daemon_runs(site: Site) ->
         assert "unassigned/main" in done.stdout  # named before there was one
         assert done.stdout.rstrip().endswith("ledger and broker agree now")
         assert client.post("book/reconcile", {}, reply=ReconcileReply) == ReconcileReply(())
+
+
+def test_shares_change_their_book_while_the_daemon_runs(site: Site) -> None:
+    with Daemon(site), site.client() as client:
+        ended = [site.run("momentum", date=day) for day in DAYS[:2]]
+        assert {run.outcome for run in ended} == {"done"}
+        client.post("runs/cancel", {"id": ended[-1].id, "reason": "no order is on its way"})
+        held = client.get("positions/list", {"strategy": "momentum"}, reply=PositionsReply)
+        one = next(p for p in held.positions if p.quantity)
+        fields = {"source": "momentum", "to": "unassigned", "asset": one.asset, "reason": "not ours"}
+        with pytest.raises(SigcError, match="needs a reason"):
+            client.post("book/transfer", fields | {"reason": ""})
+        with pytest.raises(SigcError, match="there is no book 'nobody'"):
+            client.post("book/transfer", fields | {"to": "nobody"})
+        with pytest.raises(SigcError, match="can't move"):
+            client.post("book/transfer", fields | {"quantity": "99999999"})
+        done = site.sigc("book", "transfer", "momentum", "unassigned", one.asset, "all", "--reason", "x", "--json")
+        out, into = json.loads(done.stdout)["entries"]
+        assert (out["strategy"], float(out["change"])) == ("momentum", -one.quantity)
+        assert (into["strategy"], float(into["change"]), into["cause"]) == ("unassigned", one.quantity, "transfer")
+        assert client.post("book/reconcile", {}, reply=ReconcileReply) == ReconcileReply(())
+        back = client.post(
+            "book/transfer",
+            fields | {"source": "unassigned", "to": "momentum/main", "quantity": "1"},
+            reply=BookMovedReply,
+        )
+        assert [abs(float(entry.change)) for entry in back.entries] == [1, 1]
