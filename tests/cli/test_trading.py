@@ -373,3 +373,21 @@ def test_shares_change_their_book(project: Path) -> None:
         assert code(sigc("book", "transfer", "scripted", "unassigned", *words, "--reason", "x")) == 2
     assert code(sigc("book", "transfer", "scripted", "unassigned", "A", "all", "--reason", " ")) == 2
     assert code(sigc("book", "transfer", "scripted", "nobody", "A", "all", "--reason", "x")) == 1
+
+
+def test_money_comes_and_goes_and_what_is_worthless_leaves(project: Path) -> None:
+    for day in (D1, D2):
+        run(day)
+    for order in data("orders", "--open"):
+        assert sigc("runs", "cancel", order["run"], "--reason", "x").exit_code == 0
+    (before,) = data("book", "list")
+    (came,) = data("book", "deposit", "scripted", "2500.50", "--reason", "more")["entries"]
+    (left,) = data("book", "withdraw", "scripted/main", "500", "--reason", "less")["entries"]
+    assert [(e["cash"], e["cause"]) for e in (came, left)] == [("2500.5", "deposit"), ("-500", "withdrawal")]
+    assert Decimal(data("book", "list")[0]["cash"]) - Decimal(before["cash"]) == Decimal("2000.50")
+    assert code(sigc("book", "withdraw", "scripted", "99999999", "--reason", "x")) == 8
+    (gone,) = data("book", "write-off", "scripted", "A", "--reason", "it is worth nothing")["entries"]
+    assert (gone["change"], gone["cash"], gone["cause"]) == ("-1000", "0", "write_off")
+    assert sigc("reconcile").exit_code == 0
+    run(D3)  # of the capital that the book has now, and A is bought again
+    assert data("book", "list")[0]["positions"] == 1

@@ -93,3 +93,12 @@ def test_shares_change_their_book_while_the_daemon_runs(site: Site) -> None:
             reply=BookMovedReply,
         )
         assert [abs(float(entry.change)) for entry in back.entries] == [1, 1]
+        cash = {"book": "momentum", "amount": "1000.5", "reason": "more"}
+        (entry,) = client.post("book/deposit", cash, reply=BookMovedReply).entries
+        assert (entry.cash, entry.cause) == ("1000.5", "deposit")
+        (entry,) = client.post("book/withdraw", cash, reply=BookMovedReply).entries
+        assert (entry.cash, entry.cause) == ("-1000.5", "withdrawal")
+        off = {"book": "unassigned", "asset": one.asset, "reason": "worthless"}
+        (entry,) = client.post("book/write-off", off, reply=BookMovedReply).entries
+        assert abs(float(entry.change)) == abs(one.quantity) - 1
+        assert client.post("book/reconcile", {}, reply=ReconcileReply) == ReconcileReply(())

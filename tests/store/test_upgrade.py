@@ -87,8 +87,8 @@ def test_adjusting_entries_of_the_version_before_are_as_they_were(tmp_path: Path
     with closing(connect_writer(path, "OFF")) as connection:
         assert proof.faults(connection) == ()
         sold, wire = adjustments.of_book(connection, KEY)
-        assert (sold.change, sold.cash, sold.price, sold.worth) == (-10, 1000, 100, None)
-        assert (wire.asset, wire.cash, wire.price, wire.worth) == ("", 250, None, None)
+        assert (sold.change, sold.cash, sold.price, sold.worth) == (Decimal(-10), Decimal(1000), Decimal(100), None)
+        assert (wire.asset, wire.cash, wire.price, wire.worth) == ("", Decimal(250), None, None)
         assert books.quantities(connection, KEY) == {"A": 1990, "B": -1000, "C": 500}
     assert path.with_name("ledger.sqlite.v9").exists()
 

@@ -17,14 +17,20 @@ from hypothesis import strategies as st
 
 from sigc.config.settings import Config
 from sigc.errors import SigcError
+from sigc.failpoint import arm
 from sigc.store.history import history, statement
+from sigc.store.history.holding import sized_by
 from sigc.store.history.lots import book_events, record
 from sigc.store.ledger import adjustments, books, proof, runs
 from sigc.store.ledger.adjustments import Adjustment, GapCause
-from sigc.store.ledger.book_moves import BookMove, SharesMoved
+from sigc.store.ledger.book_moves import BookMove, CashMoved, SharesMoved, WriteOff
 from sigc.store.ledger.records import UNASSIGNED, BookKey, Outcome, Run, RunKey
 from sigc_pipelines.live.move_books import move_books
+from sigc_pipelines.live.roll_forward import fund
 from sigc_pipelines.live.trading import Trading
+from sigc_pipelines.live.valuing import standing
+from sigc_pipelines.reconcile.differences import differences
+from tests.trading.script import KilledError
 from tests.trading.test_actions import CALENDAR, CAPITAL, DAYS, NAMES, ONE, TWO, Market, split
 
 D = Decimal
@@ -38,6 +44,9 @@ class Desk(Market):
         super().__init__(folder, ())
         rise = [*RISE, *[121.0] * (len(DAYS) - len(RISE))]
         self.closes = replace(self.closes, prices=np.array([[price] * len(NAMES) for price in rise]))
+        for key in (ONE, TWO):  # under the names that upkeep gives deposits
+            self.broker.deposit(f"{self.ledger.id}/{key.strategy}/{key.portfolio}", CAPITAL)
+            self.broker.deposit(f"back {key.strategy}", -CAPITAL)
         self.trading = Trading(self.ledger, self.broker, self.clock, CALENDAR, Config())
         self.follow(DAYS[0])
         self.order(ONE, "A", 100)
@@ -46,7 +55,10 @@ class Desk(Market):
         self.order(ONE, "A", 100)
         self.follow(DAYS[2])
 
-    def moves(self, what: BookMove) -> tuple[Adjustment, ...]:
+    def __enter__(self) -> Desk:
+        return self
+
+    def moved(self, what: BookMove) -> tuple[Adjustment, ...]:
         return move_books(self.trading, what, "ann", "by hand")
 
     def totals(self) -> dict[str, Decimal]:
@@ -73,7 +85,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 def refused(desk: Desk, what: BookMove) -> str:
     before = desk.totals()
     with pytest.raises(SigcError) as told:
-        desk.moves(what)
+        desk.moved(what)
     assert desk.totals() == before
     (problem,) = told.value.diagnostics
     return f"{problem.code} {problem.message}"
@@ -82,7 +94,7 @@ def refused(desk: Desk, what: BookMove) -> str:
 def test_shares_move_at_their_average_cost(desk: Desk) -> None:
     """100 at 80 and 100 at 100 cost 90 each; 50 of them are worth 100 each when they move."""
     before, cash = desk.totals(), desk.has(ONE)[1]
-    out, into = desk.moves(SharesMoved(ONE, TWO, "A", D(50)))
+    out, into = desk.moved(SharesMoved(ONE, TWO, "A", D(50)))
     assert [(e.book, e.change, e.cash, e.price, e.worth, e.session) for e in (out, into)] == [
         (ONE, D(-50), D(0), D(90), D(100), str(DAYS[3].day)),
         (TWO, D(50), D(0), D(90), D(100), str(DAYS[3].day)),
@@ -98,7 +110,7 @@ def test_shares_move_at_their_average_cost(desk: Desk) -> None:
 def test_a_move_is_no_return(desk: Desk) -> None:
     """Returns are those of prices alone: 150 x 10 less 30 x 10 of what is left, and 50 x 10 of 1,005,000."""
     before = {key: desk.navs(key)[-1].nav for key in (ONE, TWO)}
-    desk.moves(SharesMoved(ONE, TWO, "A", D(50)))
+    desk.moved(SharesMoved(ONE, TWO, "A", D(50)))
     desk.follow(DAYS[3])
     after = {key: desk.navs(key)[-1].nav for key in (ONE, TWO)}
     assert after[ONE] - before[ONE] == -5_000 + 150 * 10 - 30 * 10
@@ -108,16 +120,16 @@ def test_a_move_is_no_return(desk: Desk) -> None:
     with desk.ledger.reading() as connection:
         told = statement.statement(connection, TWO, str(DAYS[3].day), str(DAYS[3].day))
     assert told is not None
-    assert (told.realised, told.transfers, told.unrealised) == (0, 50 * 90, 50 * (110 - 90))
+    assert [told.realised, told.transfers, told.unrealised] == [0, 50 * 90, 50 * (110 - 90)]
 
 
 def test_with_value_cash_moves_the_other_way(desk: Desk) -> None:
     """A short position too: who takes 30 shares short at 100 gets 3,000 with them."""
     before, nav = desk.totals(), {key: desk.navs(key)[-1].nav for key in (ONE, TWO)}
     cash = {key: desk.has(key)[1] for key in (ONE, TWO)}
-    desk.moves(SharesMoved(ONE, TWO, "A", D(50), is_paid=True))
+    desk.moved(SharesMoved(ONE, TWO, "A", D(50), is_paid=True))
     assert (desk.has(ONE)[1] - cash[ONE], desk.has(TWO)[1] - cash[TWO]) == (5_000, -5_000)
-    desk.moves(SharesMoved(ONE, TWO, "B", is_paid=True))
+    desk.moved(SharesMoved(ONE, TWO, "B", is_paid=True))
     assert (desk.has(ONE)[1] - cash[ONE], desk.has(TWO)[1] - cash[TWO]) == (2_000, -2_000)
     assert desk.totals() == before
     assert desk.has(TWO)[0] == {"A": 50, "B": -30}
@@ -133,7 +145,7 @@ def test_with_value_cash_moves_the_other_way(desk: Desk) -> None:
 
 def test_all_of_a_book_goes_to_nobody(desk: Desk) -> None:
     """The book `unassigned` is opened for it, and is worth what came."""
-    desk.moves(SharesMoved(ONE, UNASSIGNED, "A"))
+    desk.moved(SharesMoved(ONE, UNASSIGNED, "A"))
     assert desk.has(UNASSIGNED) == ({"A": 200}, 0, 0)
     assert desk.has(ONE)[0] == {"B": -30}
     desk.follow(DAYS[3], ONE, TWO, UNASSIGNED)
@@ -144,7 +156,7 @@ def test_all_of_a_book_goes_to_nobody(desk: Desk) -> None:
 
 def test_a_book_without_data_of_the_asset_values_it_as_it_came(desk: Desk) -> None:
     """The last accepted price, not the cost, which would be a loss."""
-    desk.moves(SharesMoved(ONE, TWO, "A", D(50)))
+    desk.moved(SharesMoved(ONE, TWO, "A", D(50)))
     desk.closes = replace(desk.closes, prices=np.where(np.arange(len(NAMES)) == 0, np.nan, desk.closes.prices))
     desk.follow(DAYS[3], TWO)
     assert desk.navs(TWO)[-1].nav == CAPITAL + 50 * 100
@@ -155,7 +167,7 @@ def test_an_action_finds_shares_where_they_are_now(desk: Desk) -> None:
     """A split of the session that is next: both books hold twice as many, and what was moved is worth what it was."""
     desk.listed = [split("A", 2, 3)]
     desk.closes = replace(desk.closes, prices=np.full_like(desk.closes.prices, 50.0))
-    desk.moves(SharesMoved(ONE, TWO, "A", D(50)))
+    desk.moved(SharesMoved(ONE, TWO, "A", D(50)))
     desk.follow(DAYS[3])
     assert (desk.has(ONE)[0]["A"], desk.has(TWO)[0]["A"]) == (300, 100)
     assert desk.returns(TWO)[-1] == 0
@@ -171,18 +183,18 @@ def test_what_can_not_move(desk: Desk) -> None:
     assert refused(desk, SharesMoved(ONE, nobody, "A")) == "E312 there is no book nobody/main"
     desk.order(TWO, "A", 5)
     assert refused(desk, SharesMoved(ONE, TWO, "A")) == "E804 the order o4 in A is open"
-    desk.moves(SharesMoved(ONE, TWO, "B"))  # another asset
+    desk.moved(SharesMoved(ONE, TWO, "B"))  # another asset
     run = Run("now", RunKey("two", "main", "2016-01-07"), "2016-01-06", 0, desk.clock.now(), "")
     with desk.ledger.transaction("run-open") as tx:
         runs.open_run(tx, run, {})
     assert refused(desk, SharesMoved(TWO, ONE, "B")) == "E804 the run now is under way"
     with desk.ledger.transaction("run-close") as tx:
         runs.close_run(tx, run, desk.clock.now(), Outcome.DONE, "")
-    desk.moves(SharesMoved(TWO, ONE, "B"))
+    desk.moved(SharesMoved(TWO, ONE, "B"))
 
 
 def test_a_move_says_who_and_why(desk: Desk) -> None:
-    desk.moves(SharesMoved(ONE, TWO, "A", D(50)))
+    desk.moved(SharesMoved(ONE, TWO, "A", D(50)))
     with desk.ledger.reading() as connection:
         (entry,) = adjustments.of_book(connection, TWO)
         assert (entry.cause, entry.who, entry.reason) == (GapCause.TRANSFER, "ann", "by hand")
@@ -190,6 +202,79 @@ def test_a_move_says_who_and_why(desk: Desk) -> None:
         told = [json.loads(record) for (record,) in rows]
         assert [(e["who"], e["payload"]["change"]) for e in told] == [("ann", "-50"), ("ann", "50")]
         assert proof.faults(connection) == ()
+
+
+def test_a_deposit_is_no_return(desk: Desk) -> None:
+    """In the ledger and at the paper broker, once; weights are shares of it from then on."""
+    (entry,) = desk.moved(CashMoved(TWO, D("250000.50")))
+    assert (entry.cause, entry.cash, entry.session) == (GapCause.DEPOSIT, D("250000.50"), str(DAYS[3].day))
+    assert desk.has(TWO) == ({}, CAPITAL + D("250000.50"), 0)
+    fund(desk.trading)
+    desk.agree()
+    with desk.ledger.reading() as connection:
+        value = standing(connection, TWO, {})
+        book = books.book(connection, TWO)
+        assert book is not None
+        assert (value.capital, sized_by(connection, book, "capital")) == (CAPITAL + D("250000.50"), 1_250_000.5)
+    before = desk.navs(ONE)[-1].nav
+    desk.moved(CashMoved(ONE, D(-400_000)))
+    desk.follow(DAYS[3])
+    assert desk.navs(TWO)[-1].nav == CAPITAL + D("250000.50")
+    assert desk.navs(ONE)[-1].nav == before - 400_000 + 200 * 10 - 30 * 10
+    assert desk.returns(TWO) == [0, 0, 0, 0]
+    assert desk.returns(ONE)[-1] == pytest.approx(1_700 / float(before - 400_000), abs=1e-9)
+    with desk.ledger.reading() as connection:
+        assert record(book_events(connection, ONE)).transfers == -400_000
+
+
+def test_no_more_is_withdrawn_than_there_is(desk: Desk) -> None:
+    cash = desk.has(ONE)[1]
+    assert cash == CAPITAL - 100 * 80 + 30 * 80 - 100 * 100
+    assert refused(desk, CashMoved(ONE, -cash - D("0.01"))) == (
+        "E804 one/main has 984400 of cash: 984400.01 can't be withdrawn"
+    )
+    assert refused(desk, CashMoved(ONE, D("0.001"))) == "E804 0.001 is no amount of money"
+    assert refused(desk, CashMoved(BookKey("x", "main"), D(1))) == "E312 there is no book x/main"
+    desk.moved(CashMoved(ONE, -cash))
+    assert desk.has(ONE)[1] == 0
+    desk.agree()
+
+
+def test_what_a_crash_left_untold_the_broker_is_told_later(desk: Desk) -> None:
+    """The ledger has the deposit, the paper broker not: the next upkeep tells it, once."""
+
+    def die(point: str) -> None:
+        if point == "adopt:committed":
+            raise KilledError
+
+    arm(die)
+    try:
+        with pytest.raises(KilledError):
+            desk.moved(CashMoved(TWO, D(5_000)))
+    finally:
+        arm(None)
+    assert [d.asset for d in differences(desk.ledger, desk.broker)] == ["(cash)"]
+    for _ in range(2):
+        fund(desk.trading)
+    desk.agree()
+
+
+def test_a_worthless_position_leaves_as_a_loss_of_its_cost(desk: Desk) -> None:
+    """100 at 80 and 100 at 100 cost 18,000; who was short keeps what it got, 2,400."""
+    before, cash = desk.navs(ONE)[-1].nav, desk.has(ONE)[1]
+    (entry,) = desk.moved(WriteOff(ONE, "A"))
+    assert (entry.change, entry.cash, entry.cause) == (D(-200), D(0), GapCause.WRITE_OFF)
+    desk.moved(WriteOff(ONE, "B"))
+    assert desk.has(ONE) == ({}, cash, 0)
+    assert desk.broker.positions() == {}
+    desk.agree()
+    desk.follow(DAYS[3])
+    assert desk.navs(ONE)[-1].nav == before - 200 * 100 + 30 * 100 == cash
+    assert desk.returns(ONE)[-1] == pytest.approx(float(cash / before - 1), abs=1e-9)
+    with desk.ledger.reading() as connection:
+        found = record(book_events(connection, ONE))
+        assert [found.realised, found.transfers] == [-18_000 + 2_400, 0]
+    assert refused(desk, WriteOff(ONE, "A")) == "E804 one/main does not hold A"
 
 
 MOVES = st.tuples(st.sampled_from("AB"), st.booleans(), st.integers(1, 220), st.booleans())
@@ -206,16 +291,16 @@ def test_no_move_wins_or_loses_anything(
         for asset, is_back, quantity, is_paid in moves:
             source, to = (TWO, ONE) if is_back else (ONE, TWO)
             with suppress(SigcError):  # more than there is
-                desk.moves(SharesMoved(source, to, asset, D(quantity), is_paid))
+                desk.moved(SharesMoved(source, to, asset, D(quantity), is_paid))
         assert desk.totals() == before
         with desk.ledger.reading() as connection:
             for key in (ONE, TWO):
                 book, found = books.book(connection, key), record(book_events(connection, key))
                 assert book is not None
-                earned = found.realised + found.commissions + found.dividends + sum(found.charges.values())
+                earned = found.realised + found.commissions + found.dividends + sum(found.charges.values(), Fraction(0))
                 assert Fraction(book.cash) == Fraction(book.capital) + earned + found.transfers - found.open_cost
-                for asset, quantity in books.quantities(connection, key).items():
-                    assert found.held(asset) == quantity
+                for name, held in books.quantities(connection, key).items():
+                    assert found.held(name) == held
         desk.follow(DAYS[3])
         navs = [desk.navs(key)[-1].nav for key in (ONE, TWO)]
-        assert sum(navs) == 2 * CAPITAL + 100 * (110 - 80) + 100 * (110 - 100) - 30 * (110 - 80)
+        assert sum(navs, D(0)) == 2 * CAPITAL + 100 * (110 - 80) + 100 * (110 - 100) - 30 * (110 - 80)

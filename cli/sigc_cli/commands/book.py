@@ -212,6 +212,115 @@ def transfer(
     _show(_moved("book/transfer", asked, what, reason, (config, address, name), work_dir), as_json=as_json)
 
 
+@command.command()
+@click.argument("book", shell_complete=strategies)
+@click.argument("amount")
+@click.option("--reason", required=True, help="Reason, kept with the change.")
+@click.option("--name", metavar="NAME", shell_complete=daemons, help="The daemon of that name.")
+@click.option("--address", metavar="HOST:PORT", help="Address of the daemon.")
+@JSON
+@CONFIG
+@WORK_DIR
+def deposit(
+    book: str,
+    amount: str,
+    reason: str,
+    name: str | None,
+    address: str | None,
+    as_json: bool,
+    config: Path | None,
+    work_dir: Path | None,
+) -> None:
+    """Put AMOUNT of money into BOOK: into its cash and into the capital that sizes go by. It is no return.
+
+    A paper broker gets it too; at a broker that trades it must be in the account. By the daemon, or in this process
+    when none runs. Refused during a run of the book.
+    """
+    from sigc.rpc.messages.books import MoveCashRequest
+    from sigc.store.ledger.book_moves import CashMoved
+    from sigc.store.ledger.book_names import named
+
+    money = _amount(amount)
+
+    def what(connection: sqlite3.Connection) -> BookMove:
+        return CashMoved(named(connection, book), money)
+
+    asked = MoveCashRequest(book, f"{money:f}", reason)
+    _show(_moved("book/deposit", asked, what, reason, (config, address, name), work_dir), as_json=as_json)
+
+
+@command.command()
+@click.argument("book", shell_complete=strategies)
+@click.argument("amount")
+@click.option("--reason", required=True, help="Reason, kept with the change.")
+@click.option("--name", metavar="NAME", shell_complete=daemons, help="The daemon of that name.")
+@click.option("--address", metavar="HOST:PORT", help="Address of the daemon.")
+@JSON
+@CONFIG
+@WORK_DIR
+def withdraw(
+    book: str,
+    amount: str,
+    reason: str,
+    name: str | None,
+    address: str | None,
+    as_json: bool,
+    config: Path | None,
+    work_dir: Path | None,
+) -> None:
+    """Take AMOUNT of money out of BOOK: of its cash and of the capital that sizes go by. It is no loss.
+
+    A paper broker pays it out too; at a broker that trades, take it out of the account. By the daemon, or in this
+    process when none runs. Refused beyond the book's cash, and during a run of it.
+    """
+    from sigc.rpc.messages.books import MoveCashRequest
+    from sigc.store.ledger.book_moves import CashMoved
+    from sigc.store.ledger.book_names import named
+
+    money = _amount(amount)
+
+    def what(connection: sqlite3.Connection) -> BookMove:
+        return CashMoved(named(connection, book), -money)
+
+    asked = MoveCashRequest(book, f"{money:f}", reason)
+    _show(_moved("book/withdraw", asked, what, reason, (config, address, name), work_dir), as_json=as_json)
+
+
+@command.command("write-off")
+@click.argument("book", shell_complete=strategies)
+@click.argument("asset")
+@click.option("--reason", required=True, help="Reason, kept with the change.")
+@click.option("--name", metavar="NAME", shell_complete=daemons, help="The daemon of that name.")
+@click.option("--address", metavar="HOST:PORT", help="Address of the daemon.")
+@JSON
+@CONFIG
+@WORK_DIR
+def write_off(
+    book: str,
+    asset: str,
+    reason: str,
+    name: str | None,
+    address: str | None,
+    as_json: bool,
+    config: Path | None,
+    work_dir: Path | None,
+) -> None:
+    """Take the worthless position in ASSET out of BOOK at a price of 0: its cost is a realised loss.
+
+    It leaves a paper broker's account too; a broker that trades must have taken it out of the account before. By the
+    daemon, or in this process when none runs. Refused during a run of the book, and while orders in ASSET are open.
+    """
+    from sigc.rpc.messages.books import WriteOffRequest
+    from sigc.store.ledger.book_moves import WriteOff
+    from sigc.store.ledger.book_names import named
+
+    def what(connection: sqlite3.Connection) -> BookMove:
+        return WriteOff(named(connection, book), asset)
+
+    asked = WriteOffRequest(book, asset, reason)
+    _show(_moved("book/write-off", asked, what, reason, (config, address, name), work_dir), as_json=as_json)
+
+
 def _amount(text: str) -> Decimal:
     """Return a positive amount. Raise SigcError E002."""
     from decimal import Decimal, InvalidOperation

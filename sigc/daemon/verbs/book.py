@@ -16,6 +16,7 @@ from sigc.daemon.verbs.control import who_of
 from sigc.rpc.messages.books import (
     AdoptRequest,
     BookMovedReply,
+    MoveCashRequest,
     MoveSharesRequest,
     ReconcileReply,
     ReconcileRequest,
@@ -23,12 +24,13 @@ from sigc.rpc.messages.books import (
     RenameRequest,
     RenameStrategyReply,
     RenameStrategyRequest,
+    WriteOffRequest,
     told,
     told_adjustment,
 )
 from sigc.rpc.verb import Role, VerbCall, verb
 from sigc.store.history import history
-from sigc.store.ledger.book_moves import BookMove, SharesMoved
+from sigc.store.ledger.book_moves import BookMove, CashMoved, SharesMoved, WriteOff
 from sigc.store.ledger.book_names import named
 from sigc.store.ledger.book_rename import rename_strategy
 from sigc.store.ledger.records import UNASSIGNED, BookKey
@@ -65,6 +67,27 @@ async def book_transfer(call: VerbCall[Controller], request: MoveSharesRequest) 
     source, to = await _named(call, request.source), await _named(call, request.to)
     quantity = None if request.quantity == "all" else Decimal(request.quantity)
     return await _move(call, SharesMoved(source, to, request.asset, quantity, request.is_paid), request.reason)
+
+
+@verb("book/deposit", "POST", Role.TRADE)
+async def book_deposit(call: VerbCall[Controller], request: MoveCashRequest) -> BookMovedReply:
+    """Put cash into a book, and into a paper broker's account."""
+    what = CashMoved(await _named(call, request.book), Decimal(request.amount))
+    return await _move(call, what, request.reason)
+
+
+@verb("book/withdraw", "POST", Role.TRADE)
+async def book_withdraw(call: VerbCall[Controller], request: MoveCashRequest) -> BookMovedReply:
+    """Take cash out of a book, and out of a paper broker's account."""
+    what = CashMoved(await _named(call, request.book), -Decimal(request.amount))
+    return await _move(call, what, request.reason)
+
+
+@verb("book/write-off", "POST", Role.TRADE)
+async def book_write_off(call: VerbCall[Controller], request: WriteOffRequest) -> BookMovedReply:
+    """Take a worthless position out of a book, and out of a paper broker's account."""
+    what = WriteOff(await _named(call, request.book), request.asset)
+    return await _move(call, what, request.reason)
 
 
 async def _named(call: VerbCall[Controller], text: str) -> BookKey:

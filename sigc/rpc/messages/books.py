@@ -97,6 +97,24 @@ class MoveSharesRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class MoveCashRequest:
+    """Cash that comes into a book or leaves it, STRATEGY or STRATEGY/PORTFOLIO. amount: positive, a decimal as text."""
+
+    book: BookName
+    amount: Quantity
+    reason: Text
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOffRequest:
+    """A worthless position of a book, STRATEGY or STRATEGY/PORTFOLIO."""
+
+    book: BookName
+    asset: Asset
+    reason: Text
+
+
+@dataclass(frozen=True, slots=True)
 class ReconcileRequest:
     """Ask how ledger and broker differ."""
 

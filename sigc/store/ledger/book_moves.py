@@ -4,7 +4,8 @@ Each is one transaction of adjusting entries (`adjustments.py`). Raise SigcError
 E804 while a run of a concerned book is under way or an order in the asset is open, or for more than the book has.
 
 Shares that move keep their average cost, and count as a flow at their last accepted price, so that neither book shows
-a return. They count from the same session in both books, and corporate actions of that session find them there.
+a return. They count from the same session in both books, and corporate actions of that session find them there. Cash
+is a flow too, and changes the capital that sizes go by. A write-off is a loss of the cost.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from sigc.store.ledger.ledger import Transaction
 from sigc.store.ledger.price_marks import Priced
 from sigc.store.ledger.records import UNASSIGNED, ZERO, BookKey
 
+_CENT = Decimal("0.01")
+
 
 @dataclass(frozen=True, slots=True)
 class SharesMoved:
@@ -38,7 +41,23 @@ class SharesMoved:
     is_paid: bool = False
 
 
-BookMove = SharesMoved
+@dataclass(frozen=True, slots=True)
+class CashMoved:
+    """Cash that comes into a book and into the account, or (negative) leaves both. In whole cents."""
+
+    book: BookKey
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOff:
+    """A worthless position of a book, which leaves at a price of 0."""
+
+    book: BookKey
+    asset: str
+
+
+BookMove = SharesMoved | CashMoved | WriteOff
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +76,41 @@ class BookMover:
 
 def move(tx: Transaction, by: BookMover, what: BookMove) -> tuple[Adjustment, ...]:
     """Carry out a change. Return its entries."""
-    return adjust(tx, _shares(tx, by, what))
+    match what:
+        case SharesMoved():
+            entries = _shares(tx, by, what)
+        case CashMoved():
+            entries = _cash(tx, by, what)
+        case WriteOff():
+            entries = _written_off(tx, by, what)
+    return adjust(tx, entries)
+
+
+def _cash(tx: Transaction, by: BookMover, what: CashMoved) -> tuple[Adjustment, ...]:
+    key, amount = what.book, what.amount
+    book = _known(tx, key)
+    _refuse_busy(tx, (key,))
+    if not amount or amount % _CENT:
+        raise _refusal(f"{_plain(abs(amount))} is no amount of money", "give it in whole cents")
+    if amount < -book.cash and amount < 0:
+        raise _refusal(
+            f"{name_of(key)} has {_plain(book.cash)} of cash: {_plain(-amount)} can't be withdrawn",
+            "sell first, or withdraw less",
+        )
+    cause = GapCause.DEPOSIT if amount > 0 else GapCause.WITHDRAWAL
+    session = _session(tx, by, (key,))
+    return (Adjustment(key, "", ZERO, amount, cause, None, session, by.since, by.who, by.reason),)
+
+
+def _written_off(tx: Transaction, by: BookMover, what: WriteOff) -> tuple[Adjustment, ...]:
+    key, asset = what.book, what.asset
+    _known(tx, key)
+    _refuse_busy(tx, (key,), asset)
+    held, _ = position(tx, key, asset)
+    if not held:
+        raise _refusal(f"{name_of(key)} does not hold {asset}", "`sigc positions` shows what it holds")
+    cause, session = GapCause.WRITE_OFF, _session(tx, by, (key,))
+    return (Adjustment(key, asset, -held, ZERO, cause, ZERO, session, by.since, by.who, by.reason),)
 
 
 def _shares(tx: Transaction, by: BookMover, what: SharesMoved) -> tuple[Adjustment, ...]:
