@@ -13,6 +13,7 @@ from sigc.config.settings import PaperSettings
 from sigc.errors import SigcError
 from sigc.rpc.messages.books import BookMovedReply, ReconcileReply, RenameReply
 from sigc.rpc.messages.history import PositionsReply
+from sigc.rpc.messages.requests import ReloadReply
 from sigc_pipelines.brokers.paper import PaperBroker
 from tests.daemon.daemons import DAYS, Daemon, Site
 
@@ -102,3 +103,23 @@ def test_shares_change_their_book_while_the_daemon_runs(site: Site) -> None:
         (entry,) = client.post("book/write-off", off, reply=BookMovedReply).entries
         assert abs(float(entry.change)) == abs(one.quantity) - 1
         assert client.post("book/reconcile", {}, reply=ReconcileReply) == ReconcileReply(())
+
+
+def test_a_reload_says_that_changed_capital_does_nothing(site: Site) -> None:
+    """Of an open book: a deposit does it. A book that is not open yet will have it."""
+    with Daemon(site), site.client() as client:
+        assert client.post("reload", {}, reply=ReloadReply).findings == ()
+        site.settings["strategies"][0]["capital"] = 1_200_000
+        site.write()
+        assert client.post("reload", {}, reply=ReloadReply).findings == ()
+        assert site.run("momentum", date=DAYS[0]).outcome == "done"
+        site.settings["strategies"][0]["capital"] = 1_450_000.5
+        site.write()
+        for is_plan in (True, False):
+            (found,) = client.post("reload", {"is_plan": is_plan}, reply=ReloadReply).findings
+            assert (found.code, found.severity) == ("W008", "warning")
+            assert found.message == (
+                "the capital of 'momentum' is 1,450,000.50 now, which does nothing: its book is open"
+            )
+            assert found.hint == "sigc book deposit momentum 250000.50 --reason '...'"
+        assert client.post("reload", {}, reply=ReloadReply).findings == ()
