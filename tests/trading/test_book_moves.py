@@ -21,7 +21,7 @@ from sigc.failpoint import arm
 from sigc.store.history import history, statement
 from sigc.store.history.holding import sized_by
 from sigc.store.history.lots import book_events, record
-from sigc.store.ledger import adjustments, books, proof, runs
+from sigc.store.ledger import action_rows, adjustments, books, proof, runs
 from sigc.store.ledger.adjustments import Adjustment, GapCause
 from sigc.store.ledger.book_moves import BookMove, CashMoved, SharesMoved, WriteOff
 from sigc.store.ledger.records import UNASSIGNED, BookKey, Outcome, Run, RunKey
@@ -171,6 +171,18 @@ def test_an_action_finds_shares_where_they_are_now(desk: Desk) -> None:
     desk.follow(DAYS[3])
     assert (desk.has(ONE)[0]["A"], desk.has(TWO)[0]["A"]) == (300, 100)
     assert desk.returns(TWO)[-1] == 0
+
+
+def test_what_a_broker_has_applied_is_not_applied_in_the_new_book(desk: Desk) -> None:
+    """Shares adopted with an action in them take that along, unless the new book has shares without it."""
+    with desk.ledger.transaction("adopt") as tx:
+        for asset in "AB":
+            action_rows.put_watermark(tx, ONE, asset, str(DAYS[3].day), "adopted")
+    desk.moved(SharesMoved(ONE, TWO, "A", D(50)))
+    with desk.ledger.reading() as connection:
+        marks = action_rows.watermarks(connection)
+    assert marks[TWO, "A"] == str(DAYS[3].day)
+    assert (TWO, "B") not in marks
 
 
 def test_what_can_not_move(desk: Desk) -> None:

@@ -138,6 +138,7 @@ def _shares(tx: Transaction, by: BookMover, what: SharesMoved) -> tuple[Adjustme
     session = _session(tx, by, (source, to))
     if known is not None:
         _keep_price(tx, to, asset, known)
+    _keep_watermark(tx, source, to, asset)
     price = worth if what.is_paid else average
     return tuple(
         Adjustment(
@@ -191,6 +192,14 @@ def _keep_price(tx: Transaction, key: BookKey, asset: str, known: Priced) -> Non
     prices = price_marks.prices_of(tx.connection, key)
     if asset not in prices:
         price_marks.put_prices(tx, key, {**prices, asset: known})
+
+
+def _keep_watermark(tx: Transaction, source: BookKey, to: BookKey, asset: str) -> None:
+    """Let corporate actions that shares adopted from the broker have in them leave them alone in the new book too."""
+    known = action_rows.watermarks(tx.connection)
+    session = known.get((source, asset), "")
+    if session > known.get((to, asset), "") and not position(tx, to, asset)[0]:
+        action_rows.put_watermark(tx, to, asset, session, "moved")
 
 
 def _plain(number: Decimal) -> str:
