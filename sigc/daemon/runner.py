@@ -29,6 +29,8 @@ from sigc.rpc.messages.books import ReconcileReply
 from sigc.rpc.messages.kill import KillReply
 from sigc.rpc.messages.requests import WorkerStatus
 from sigc.store.ledger.action_rows import ActionEntry
+from sigc.store.ledger.adjustments import Adjustment
+from sigc.store.ledger.book_moves import BookMove
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import BookKey, Outcome
 from sigc.store.ledger.waiting_orders import WaitingOrders
@@ -193,6 +195,10 @@ class Runner(Protocol):
 
     def rename_asset(self, book: BookKey, old: str, new: str, who: str, reason: str) -> tuple[ActionEntry, ...]:
         """Rename an asset in every book that holds it, `book` among them. Return the entries moved. Raise SigcError."""
+        ...
+
+    def move_books(self, what: BookMove, who: str, reason: str) -> tuple[Adjustment, ...]:
+        """Move shares or money of a book as a person says. Return the entries made. Raise SigcError."""
         ...
 
     def reconcile(self, adopting: Adopting | None = None) -> ReconcileReply:

@@ -285,7 +285,7 @@ def test_open_sales_count_without_shorting(opened: Opening) -> None:
     broker.submit(sell("u", "4"))
 
 
-@pytest.mark.parametrize("amount", ["0", "-5", "NaN", "Infinity", "1.001", "1e30"])
+@pytest.mark.parametrize("amount", ["0", "-0.001", "NaN", "Infinity", "1.001", "1e30", "-1e30"])
 def test_a_deposit_is_an_amount_of_money(opened: Opening, amount: str) -> None:
     broker = opened()
     with pytest.raises(RejectedError):
@@ -300,6 +300,16 @@ def test_a_deposit_is_made_once(opened: Opening) -> None:
         broker.deposit("start", Decimal(20_000))
     broker.deposit("second", Decimal("0.01"))
     assert broker.account().cash == Decimal("10000.01")
+
+
+def test_no_more_leaves_the_account_than_it_has(opened: Opening) -> None:
+    broker = opened()
+    cash = broker.account().cash
+    with pytest.raises(RejectedError, match="can't be withdrawn"):
+        broker.deposit("out", -cash - Decimal("0.01"))
+    for _ in range(2):
+        broker.deposit("out", -cash)
+        assert broker.account().cash == 0
 
 
 @pytest.mark.parametrize("quantity", ["1e40", "1e400", "sNaN", "0.1"])

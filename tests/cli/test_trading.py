@@ -351,3 +351,43 @@ def test_books_that_do_not_add_up_are_told(project: Path) -> None:
         "receivables of scripted/main: 5, the records come to 0",
         "A in scripted/main: 1001, the records come to 1000",
     ]
+
+
+def test_shares_change_their_book(project: Path) -> None:
+    for day in (D1, D2, D3):
+        run(day)
+    money = data("book", "list")[0]["cash"]
+    assert code(sigc("book", "transfer", "scripted", "unassigned", "A", "10", "--reason", "x")) == 8  # an open order
+    for order in data("orders", "--open"):
+        assert sigc("runs", "cancel", order["run"], "--reason", "x").exit_code == 0
+    done = data("book", "transfer", "scripted", "unassigned", "A", "400", "--value", "--reason", "ann's")
+    assert [(e["strategy"], e["change"], e["cash"]) for e in done["entries"]] == [
+        ("scripted", "-400", "40000"),
+        ("unassigned", "400", "-40000"),
+    ]
+    text = sigc("book", "transfer", "unassigned", "scripted", "A", "all", "--value", "--reason", "back").stdout
+    assert text.splitlines()[-1].split()[1:6] == ["scripted/main", "A", "400", "-40000", "transfer"]
+    assert data("book", "list")[0]["cash"] == money
+    assert sigc("reconcile").exit_code == 0
+    for words in (("A", "none"), ("A", "-4"), ("A", "NaN")):
+        assert code(sigc("book", "transfer", "scripted", "unassigned", *words, "--reason", "x")) == 2
+    assert code(sigc("book", "transfer", "scripted", "unassigned", "A", "all", "--reason", " ")) == 2
+    assert code(sigc("book", "transfer", "scripted", "nobody", "A", "all", "--reason", "x")) == 1
+
+
+def test_money_comes_and_goes_and_what_is_worthless_leaves(project: Path) -> None:
+    for day in (D1, D2):
+        run(day)
+    for order in data("orders", "--open"):
+        assert sigc("runs", "cancel", order["run"], "--reason", "x").exit_code == 0
+    (before,) = data("book", "list")
+    (came,) = data("book", "deposit", "scripted", "2500.50", "--reason", "more")["entries"]
+    (left,) = data("book", "withdraw", "scripted/main", "500", "--reason", "less")["entries"]
+    assert [(e["cash"], e["cause"]) for e in (came, left)] == [("2500.5", "deposit"), ("-500", "withdrawal")]
+    assert Decimal(data("book", "list")[0]["cash"]) - Decimal(before["cash"]) == Decimal("2000.50")
+    assert code(sigc("book", "withdraw", "scripted", "99999999", "--reason", "x")) == 8
+    (gone,) = data("book", "write-off", "scripted", "A", "--reason", "it is worth nothing")["entries"]
+    assert (gone["change"], gone["cash"], gone["cause"]) == ("-1000", "0", "write_off")
+    assert sigc("reconcile").exit_code == 0
+    run(D3)  # of the capital that the book has now, and A is bought again
+    assert data("book", "list")[0]["positions"] == 1

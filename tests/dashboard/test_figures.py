@@ -307,6 +307,7 @@ def test_the_view_of_orders(site: Site) -> None:
         "Schedule": ("on", "of 2 strategies"),
         "Under way": ("0 runs",),
         "Decisions that hold": ("0",),
+        "Circuit breakers": ("0", "none is set"),
     }
 
 

@@ -80,6 +80,19 @@ def test_a_book_of_the_version_before_adjusting_entries(tmp_path: Path) -> None:
         assert proof.faults(tx.connection) == ()
 
 
+def test_adjusting_entries_of_the_version_before_are_as_they_were(tmp_path: Path) -> None:
+    """Shares sold by phone for 1,000, and 250 by wire: nothing is worth more than its price says."""
+    path = tmp_path / "ledger.sqlite"
+    path.write_bytes(gzip.decompress((FIXTURES / "ledger-v9.sqlite.gz").read_bytes()))
+    with closing(connect_writer(path, "OFF")) as connection:
+        assert proof.faults(connection) == ()
+        sold, wire = adjustments.of_book(connection, KEY)
+        assert (sold.change, sold.cash, sold.price, sold.worth) == (Decimal(-10), Decimal(1000), Decimal(100), None)
+        assert (wire.asset, wire.cash, wire.price, wire.worth) == ("", Decimal(250), None, None)
+        assert books.quantities(connection, KEY) == {"A": 1990, "B": -1000, "C": 500}
+    assert path.with_name("ledger.sqlite.v9").exists()
+
+
 def connect_reader_of(path: Path) -> sqlite3.Connection:
     """A connection that upgrades nothing."""
     return sqlite3.connect(f"file:{path}?mode=ro", uri=True)

@@ -57,6 +57,9 @@ class Recorder:
     def deposit(self, *_: object) -> None:
         raise AssertionError
 
+    def write_off(self, *_: object) -> None:
+        raise AssertionError
+
 
 def said(dues: Sequence[DueAction]) -> list[str]:
     return [f"{d.action.asset} {d.action.kind} {DAYS.index(d.session)}" for d in dues]

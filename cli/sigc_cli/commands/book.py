@@ -1,4 +1,4 @@
-"""`sigc book`: the books there are, effects of corporate actions on one; an asset or a strategy renamed."""
+"""`sigc book`: the books there are, effects of corporate actions on one; changes of books by a person."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from typing import TYPE_CHECKING
 import click
 
 from sigc_cli.options import CONFIG, JSON, WORK_DIR, ledger_options
-from sigc_cli.shell_completion import daemons
+from sigc_cli.shell_completion import daemons, strategies
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from decimal import Decimal
 
     from sigc.rpc.client import Client
-    from sigc.rpc.messages.books import BookedAction, RenameStrategyReply
-    from sigc.store.ledger.records import BookKey
+    from sigc.rpc.messages.books import BookedAction, BookMovedReply, RenameStrategyReply
+    from sigc.store.ledger.book_moves import BookMove
     from sigc_pipelines.live.trading import Trading
 
 
-@click.group(short_help="List books; look at their corporate actions; rename an asset or a strategy.")
+@click.group(short_help="List books; look at their corporate actions; change them by hand.")
 def command() -> None:
-    """List books; look at their corporate actions; rename an asset or a strategy.
+    """List books; look at their corporate actions; change them by hand.
 
     BOOK is STRATEGY or STRATEGY/PORTFOLIO. What a broker holds and nobody claims is in the book `unassigned`.
     """
@@ -39,11 +40,12 @@ def actions(book: str, most: int, as_json: bool, config: Path | None, work_dir: 
     """Show what corporate actions did to BOOK, the newest first."""
     from sigc.rpc.messages.books import told
     from sigc.store.ledger import action_rows
+    from sigc.store.ledger.book_names import named
     from sigc_cli.daemon_call import print_json
     from sigc_cli.daemon_or_ledger import ledger
 
     with ledger(config, work_dir) as (connection, _):
-        found = action_rows.entries_of_book(connection, key_of(connection, book), most=most)
+        found = action_rows.entries_of_book(connection, named(connection, book), most=most)
     entries = tuple(told(entry) for entry in found)
     if as_json:
         print_json(entries)
@@ -77,6 +79,7 @@ def rename_asset(
     By the daemon, or in this process when none runs. Nothing is traded. Refused while NEW is held, or orders are open.
     """
     from sigc.rpc.messages.books import RenameReply, RenameRequest, told
+    from sigc.store.ledger.book_names import named
     from sigc_cli.daemon_call import print_json
     from sigc_cli.daemon_or_ledger import by_daemon_or_here
     from sigc_pipelines.assembly.trading import user
@@ -90,7 +93,7 @@ def rename_asset(
 
     def here(desk: Trading) -> tuple[BookedAction, ...]:
         with desk.ledger.reading() as connection:
-            key = key_of(connection, book)
+            key = named(connection, book)
         return tuple(told(entry) for entry in rename(desk, key, old, new, user(), reason))
 
     entries = by_daemon_or_here((config, address, name), work_dir, ask, here)
@@ -163,25 +166,213 @@ def rename(
         click.echo("\n".join(f"{old}/{portfolio} is {new}/{portfolio} now" for portfolio in done.portfolios))
 
 
-def key_of(connection: sqlite3.Connection, book: str) -> BookKey:
-    """Return the key of STRATEGY or STRATEGY/PORTFOLIO. Raises SigcError E312.
+@command.command()
+@click.argument("source", metavar="FROM", shell_complete=strategies)
+@click.argument("to", shell_complete=strategies)
+@click.argument("asset")
+@click.argument("quantity", metavar="QUANTITY|all")
+@click.option("--value", "is_paid", is_flag=True, help="Cash moves the other way, at the last accepted price.")
+@click.option("--reason", required=True, help="Reason, kept with the change.")
+@click.option("--name", metavar="NAME", shell_complete=daemons, help="The daemon of that name.")
+@click.option("--address", metavar="HOST:PORT", help="Address of the daemon.")
+@JSON
+@CONFIG
+@WORK_DIR
+def transfer(
+    source: str,
+    to: str,
+    asset: str,
+    quantity: str,
+    is_paid: bool,
+    reason: str,
+    name: str | None,
+    address: str | None,
+    as_json: bool,
+    config: Path | None,
+    work_dir: Path | None,
+) -> None:
+    """Move QUANTITY shares of ASSET, or all, from the book FROM to the book TO, which exists or is `unassigned`.
 
-    The book `unassigned` may be named before it exists.
+    Of a short position the same number is moved. Shares move at their average cost and cash stays; with --value cash
+    moves the other way at the last accepted price. Nothing is traded, and neither book shows a return.
+
+    By the daemon, or in this process when none runs. Refused during a run of either book, or while orders in ASSET are
+    open.
     """
-    from sigc.errors import Diagnostic, SigcError, did_you_mean
-    from sigc.store.history import history
-    from sigc.store.ledger import books
-    from sigc.store.ledger.records import UNASSIGNED
+    from sigc.rpc.messages.books import MoveSharesRequest
+    from sigc.store.ledger.book_moves import SharesMoved
+    from sigc.store.ledger.book_names import named
 
-    strategy, _, portfolio = book.partition("/")
-    if strategy == UNASSIGNED.strategy and portfolio in ("", UNASSIGNED.portfolio):
-        return UNASSIGNED
-    found = history.book_of(connection, strategy, portfolio)
-    if found is None:
-        known = [one.key.strategy for one in books.books(connection)]
-        hint = did_you_mean(strategy, known) or "`sigc positions` shows those there are"
-        raise SigcError(Diagnostic("E312", f"there is no book '{book}'", hint=hint))
-    return found.key
+    size = None if quantity == "all" else _amount(quantity)
+
+    def what(connection: sqlite3.Connection) -> BookMove:
+        return SharesMoved(named(connection, source), named(connection, to), asset, size, is_paid)
+
+    asked = MoveSharesRequest(source, to, asset, reason, quantity if size is None else f"{size:f}", is_paid)
+    _show(_moved("book/transfer", asked, what, reason, (config, address, name), work_dir), as_json=as_json)
+
+
+@command.command()
+@click.argument("book", shell_complete=strategies)
+@click.argument("amount")
+@click.option("--reason", required=True, help="Reason, kept with the change.")
+@click.option("--name", metavar="NAME", shell_complete=daemons, help="The daemon of that name.")
+@click.option("--address", metavar="HOST:PORT", help="Address of the daemon.")
+@JSON
+@CONFIG
+@WORK_DIR
+def deposit(
+    book: str,
+    amount: str,
+    reason: str,
+    name: str | None,
+    address: str | None,
+    as_json: bool,
+    config: Path | None,
+    work_dir: Path | None,
+) -> None:
+    """Put AMOUNT of money into BOOK: into its cash and into the capital that sizes go by. It is no return.
+
+    A paper broker gets it too; at a broker that trades it must be in the account. By the daemon, or in this process
+    when none runs. Refused during a run of the book.
+    """
+    from sigc.rpc.messages.books import MoveCashRequest
+    from sigc.store.ledger.book_moves import CashMoved
+    from sigc.store.ledger.book_names import named
+
+    money = _amount(amount)
+
+    def what(connection: sqlite3.Connection) -> BookMove:
+        return CashMoved(named(connection, book), money)
+
+    asked = MoveCashRequest(book, f"{money:f}", reason)
+    _show(_moved("book/deposit", asked, what, reason, (config, address, name), work_dir), as_json=as_json)
+
+
+@command.command()
+@click.argument("book", shell_complete=strategies)
+@click.argument("amount")
+@click.option("--reason", required=True, help="Reason, kept with the change.")
+@click.option("--name", metavar="NAME", shell_complete=daemons, help="The daemon of that name.")
+@click.option("--address", metavar="HOST:PORT", help="Address of the daemon.")
+@JSON
+@CONFIG
+@WORK_DIR
+def withdraw(
+    book: str,
+    amount: str,
+    reason: str,
+    name: str | None,
+    address: str | None,
+    as_json: bool,
+    config: Path | None,
+    work_dir: Path | None,
+) -> None:
+    """Take AMOUNT of money out of BOOK: of its cash and of the capital that sizes go by. It is no loss.
+
+    A paper broker pays it out too; at a broker that trades, take it out of the account. By the daemon, or in this
+    process when none runs. Refused beyond the book's cash, and during a run of it.
+    """
+    from sigc.rpc.messages.books import MoveCashRequest
+    from sigc.store.ledger.book_moves import CashMoved
+    from sigc.store.ledger.book_names import named
+
+    money = _amount(amount)
+
+    def what(connection: sqlite3.Connection) -> BookMove:
+        return CashMoved(named(connection, book), -money)
+
+    asked = MoveCashRequest(book, f"{money:f}", reason)
+    _show(_moved("book/withdraw", asked, what, reason, (config, address, name), work_dir), as_json=as_json)
+
+
+@command.command("write-off")
+@click.argument("book", shell_complete=strategies)
+@click.argument("asset")
+@click.option("--reason", required=True, help="Reason, kept with the change.")
+@click.option("--name", metavar="NAME", shell_complete=daemons, help="The daemon of that name.")
+@click.option("--address", metavar="HOST:PORT", help="Address of the daemon.")
+@JSON
+@CONFIG
+@WORK_DIR
+def write_off(
+    book: str,
+    asset: str,
+    reason: str,
+    name: str | None,
+    address: str | None,
+    as_json: bool,
+    config: Path | None,
+    work_dir: Path | None,
+) -> None:
+    """Take the worthless position in ASSET out of BOOK at a price of 0: its cost is a realised loss.
+
+    It leaves a paper broker's account too; a broker that trades must have taken it out of the account before. By the
+    daemon, or in this process when none runs. Refused during a run of the book, and while orders in ASSET are open.
+    """
+    from sigc.rpc.messages.books import WriteOffRequest
+    from sigc.store.ledger.book_moves import WriteOff
+    from sigc.store.ledger.book_names import named
+
+    def what(connection: sqlite3.Connection) -> BookMove:
+        return WriteOff(named(connection, book), asset)
+
+    asked = WriteOffRequest(book, asset, reason)
+    _show(_moved("book/write-off", asked, what, reason, (config, address, name), work_dir), as_json=as_json)
+
+
+def _amount(text: str) -> Decimal:
+    """Return a positive amount. Raise SigcError E002."""
+    from decimal import Decimal, InvalidOperation
+
+    from sigc.errors import Diagnostic, SigcError
+
+    try:
+        found = Decimal(text)
+    except InvalidOperation:
+        found = Decimal(0)
+    if not (found.is_finite() and 0 < found < Decimal(10) ** 15 and found == round(found, 10)):
+        raise SigcError(Diagnostic("E002", f"'{text}' is no positive amount", hint="such as 100 or 2500.50"))
+    return found
+
+
+def _moved(
+    verb: str,
+    asked: object,
+    what: Callable[[sqlite3.Connection], BookMove],
+    reason: str,
+    target: tuple[Path | None, str | None, str | None],
+    work_dir: Path | None,
+) -> BookMovedReply:
+    """Return the entries of a change, made by the daemon or here. what: returns the change, named by a ledger."""
+    from sigc.errors import Diagnostic, SigcError
+    from sigc.rpc.messages.books import BookMovedReply, told_adjustment
+    from sigc_cli.daemon_or_ledger import by_daemon_or_here
+    from sigc_pipelines.assembly.trading import user
+    from sigc_pipelines.live.move_books import move_books
+
+    if not reason.strip():
+        raise SigcError(Diagnostic("E002", "a change of a book needs a reason", hint="--reason '...'"))
+
+    def ask(client: Client) -> BookMovedReply:
+        return client.post(verb, asked, reply=BookMovedReply)
+
+    def here(desk: Trading) -> BookMovedReply:
+        with desk.ledger.reading() as connection:
+            change = what(connection)
+        return BookMovedReply(tuple(map(told_adjustment, move_books(desk, change, user(), reason))))
+
+    return by_daemon_or_here(target, work_dir, ask, here)
+
+
+def _show(done: BookMovedReply, *, as_json: bool) -> None:
+    from sigc_cli.daemon_call import print_json
+    from sigc_cli.text.ledger_view import entries
+
+    if as_json:
+        print_json(done)
+    else:
+        click.echo(entries(done.entries))
 
 
 def _text(entries: Sequence[BookedAction]) -> str:

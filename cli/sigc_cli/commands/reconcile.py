@@ -48,7 +48,7 @@ def command(
     from sigc.daemon.runner import Adopting
     from sigc.errors import Diagnostic, SigcError
     from sigc.rpc.messages.books import AdoptRequest, ReconcileReply, ReconcileRequest
-    from sigc_cli.commands.book import key_of
+    from sigc.store.ledger.book_names import named
     from sigc_cli.daemon_call import print_json
     from sigc_cli.daemon_or_ledger import by_daemon_or_here
     from sigc_pipelines.assembly.trading import user
@@ -69,7 +69,7 @@ def command(
         if not adopt:
             return reconciled(desk)
         with desk.ledger.reading() as connection:
-            key = key_of(connection, book) if book else None
+            key = named(connection, book) if book else None
         return reconciled(desk, Adopting(user(), reason, key))
 
     done = by_daemon_or_here((config, address, name), work_dir, ask, here)
@@ -82,18 +82,13 @@ def command(
 
 
 def _text(done: ReconcileReply, *, is_adopted: bool) -> str:
-    from sigc_pipelines.text.table import table
+    from sigc_cli.text.ledger_view import entries
 
     if not done.differences:
         return "ledger and broker agree"
     parts = [_differences(done.differences)]
     if done.adopted:
-        heads = ("entry", "book", "asset", "change", "cash", "cause", "counts from")
-        rows = [heads]
-        for one in done.adopted:
-            book = f"{one.strategy}/{one.portfolio}"
-            rows.append((str(one.number), book, one.asset or "-", one.change, one.cash, one.cause, one.session))
-        parts.append(f"adopted:\n{table(rows)}")
+        parts.append(f"adopted:\n{entries(done.adopted)}")
     if is_adopted:
         parts.append(f"still different:\n{_differences(done.left)}" if done.left else "ledger and broker agree now")
     else:

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from sigc.errors import Severity, SigcError
+from sigc.rpc.messages.books import AdjustmentTold
 from sigc.rpc.messages.status import unfilled, waits
 from sigc.store.history.history import PastRun
 from sigc.store.ledger import books as store_books
@@ -176,6 +177,15 @@ def book_list(found: Sequence[ListedBook]) -> str:
         nav = f"{float(one.nav):,.2f}" if one.nav else "-"
         owner = one.strategy if one.is_owned else "none"
         rows.append((f"{one.strategy}/{one.portfolio}", *numbers, nav, one.session or "-", owner))
+    return table(rows)
+
+
+def entries(found: Sequence[AdjustmentTold]) -> str:
+    """Return adjusting entries as a table."""
+    rows = [("entry", "book", "asset", "change", "cash", "cause", "counts from")]
+    for one in found:
+        book = f"{one.strategy}/{one.portfolio}"
+        rows.append((str(one.number), book, one.asset or "-", one.change, one.cash, one.cause, one.session))
     return table(rows)
 
 

@@ -215,6 +215,10 @@ class FaultyBroker:
         """Pass it to the inner broker."""
         self._market().deposit(id, amount)
 
+    def write_off(self, id: str, asset: str, change: Decimal) -> None:
+        """Pass it to the inner broker."""
+        self._market().write_off(id, asset, change)
+
     def _market(self) -> Simulated:
         if not isinstance(self.inner, Simulated):
             raise TypeError(f"{self.inner.capabilities().name} is not a simulation")

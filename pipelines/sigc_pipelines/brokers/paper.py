@@ -163,18 +163,34 @@ class PaperBroker:
             announce(book, dues)
 
     def deposit(self, id: str, amount: Decimal) -> None:
-        """Put cash into the account. Raises RejectedError for an invalid amount, or an id with another amount."""
-        if not (amount.is_finite() and ZERO < amount <= LARGEST and amount % CENT == ZERO):
-            raise RejectedError(f"invalid deposit {amount}: it must be a positive amount in whole cents")
+        """Put cash into the account, or (negative) take it out. Raises RejectedError for an invalid amount, for more
+        than its cash, or an id with another amount.
+        """
+        if not (amount.is_finite() and amount and abs(amount) <= LARGEST and amount % CENT == ZERO):
+            raise RejectedError(f"invalid deposit {amount}: it must be an amount in whole cents")
         with self._changing() as book:
-            found = book.execute("SELECT amount FROM deposits WHERE id = ?", (id,)).fetchone()
-            if found is None:
-                at = instant_text(self._clock.now())
-                book.execute("INSERT INTO deposits VALUES (?, ?, ?)", (id, str(amount), at))
+            if self._is_new(book, id, amount):
                 money = rows.money(book)
+                if amount < ZERO and -amount > money.cash:
+                    raise RejectedError(f"{-amount} can't be withdrawn: the account has {money.cash} of cash")
                 rows.put_money(book, replace(money, cash=money.cash + amount))
-            elif Decimal(found[0]) != amount:
-                raise RejectedError(f"deposit {id} already exists with the amount {found[0]}, not {amount}")
+
+    def write_off(self, id: str, asset: str, change: Decimal) -> None:
+        """Change a position by worthless shares, for no cash. A repeat of the id changes nothing."""
+        with self._changing() as book:
+            if self._is_new(book, id, ZERO):
+                before = rows.holding(book, asset)
+                _put(book, before, replace(before, quantity=before.quantity + change))
+
+    def _is_new(self, book: sqlite3.Connection, id: str, amount: Decimal) -> bool:
+        """Write an id down as done. Return False if it is. Raises RejectedError if it was for another amount."""
+        found = book.execute("SELECT amount FROM deposits WHERE id = ?", (id,)).fetchone()
+        if found is None:
+            at = instant_text(self._clock.now())
+            book.execute("INSERT INTO deposits VALUES (?, ?, ?)", (id, str(amount), at))
+        elif Decimal(found[0]) != amount:
+            raise RejectedError(f"deposit {id} already exists with the amount {found[0]}, not {amount}")
+        return found is None
 
     @contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:
@@ -290,10 +306,8 @@ class _Close:
 
 
 def _put(book: sqlite3.Connection, before: PaperHolding, after: PaperHolding) -> None:
-    """Store an asset's holding, and update the account by the change of its bound."""
-    money = rows.money(book)
-    rows.put_holdings(book, [after])
-    rows.put_money(book, replace(money, bound=money.bound + after.bound - before.bound))
+    """Store an asset's holding, and update the account by its change."""
+    rows.change_holdings(book, {before.asset: before}, {after.asset: after}, ZERO)
 
 
 def _check_form(request: OrderRequest, terms: Terms) -> None:

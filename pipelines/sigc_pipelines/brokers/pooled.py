@@ -112,6 +112,11 @@ class PooledBroker:
         with self._turn(UnreachableError):
             self._simulated().deposit(id, amount)
 
+    def write_off(self, id: str, asset: str, change: Decimal) -> None:
+        """Pass worthless shares to an inner broker that is a simulation."""
+        with self._turn(UnreachableError):
+            self._simulated().write_off(id, asset, change)
+
     def _simulated(self) -> Simulated:
         if not isinstance(self.inner, Simulated):
             raise TypeError(f"{type(self.inner).__name__} is not a simulation")

@@ -237,7 +237,13 @@ class Simulated(Protocol):
         ...
 
     def deposit(self, id: str, amount: Decimal) -> None:
-        """Put cash into the account, once per id."""
+        """Put cash into the account, or (negative) take it out, once per id. Raises RejectedError for more than its
+        cash.
+        """
+        ...
+
+    def write_off(self, id: str, asset: str, change: Decimal) -> None:
+        """Change a position by worthless shares, for no cash, once per id."""
         ...
 
 

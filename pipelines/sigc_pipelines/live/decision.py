@@ -90,7 +90,7 @@ def basis(sight: TargetSnapshot, now: BookValue, sizing: str) -> Basis:
     is_ruined = now.worth <= 0
     values = {n: q * now.prices.get(n, ZERO) for n, q in now.positions.items()}
     gross = sum((abs(v) for v in values.values()), ZERO)
-    money = gross if is_ruined else now.book.capital if sizing == "capital" else now.worth
+    money = gross if is_ruined else now.capital if sizing == "capital" else now.worth
     if money <= 0:
         raise SigcError(Diagnostic("E801", f"the book is worth {now.worth}: there is nothing to trade with"))
     return Basis(money, np.array([float(values.get(n, ZERO) / money) for n in sight.names]), is_ruined)

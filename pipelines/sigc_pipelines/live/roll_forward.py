@@ -1,6 +1,6 @@
 """Book maintenance, before each run and between runs: apply broker fills and actions, then value each closed session.
 
-    fund      deposit each book's capital at a simulated broker
+    fund      tell a simulated broker each book's capital, and what people put in or took out since
     followed  apply fills until ledger and broker agree, value each session; the newest prices
     keep      the same without a run: after a session's end, so that fills of day orders, NAV, the run's files and the
               audit's mirror and anchor do not wait for the next run
@@ -17,7 +17,8 @@ from decimal import Decimal
 
 from sigc.actions import Action
 from sigc.errors import Diagnostic, SigcError
-from sigc.store.ledger import books, control, runs
+from sigc.store.ledger import adjustments, books, control, runs
+from sigc.store.ledger.adjustments import GapCause
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import BookKey, Finding
 from sigc_pipelines.brokers.protocol import RejectedError, UnreachableError, simulation
@@ -135,10 +136,21 @@ def _refuse_foreign(trading: Trading) -> None:
 
 
 def fund(trading: Trading) -> None:
-    """Deposit the capital of each book at a simulated broker; each deposit has an id and is made once."""
-    broker = simulation(trading.broker)
+    """Tell a simulated broker the capital of each book, and what people put in, took out or wrote off since.
+
+    Each has an id and is done once.
+    """
+    broker, ledger = simulation(trading.broker), trading.ledger
     if broker is None:
         return
-    with trading.ledger.reading() as connection:
-        for book in (one for one in books.books(connection) if one.capital):
-            broker.deposit(f"{trading.ledger.id}/{book.funded}", book.capital)
+    with ledger.reading() as connection:
+        known = books.books(connection)
+        entries = [entry for book in known for entry in adjustments.of_book(connection, book.key)]
+    for book in (one for one in known if one.capital):
+        broker.deposit(f"{ledger.id}/{book.funded}", book.capital)
+    for entry in sorted(entries, key=lambda one: one.number):
+        id = f"{ledger.id}/entry {entry.number} at {entry.at}"
+        if entry.cause in adjustments.PAID:
+            broker.deposit(id, entry.cash)
+        elif entry.cause is GapCause.WRITE_OFF:
+            broker.write_off(id, entry.asset, entry.change)

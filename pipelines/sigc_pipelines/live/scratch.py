@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sigc.private import make_private
 from sigc.store.ledger import books, runs
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import RunKind
@@ -57,7 +58,7 @@ def in_its_time(trading: Trading, request: Request) -> Iterator[TradedAccount]:
     config = trading.config.model_copy(update={"audit": quiet})
     with tempfile.TemporaryDirectory(prefix="sigc-scratch-") as folder:
         place = Path(folder) / "work"
-        place.mkdir(mode=0o700)
+        make_private(place)
         broker = open_broker(config.broker, place, trading.clock, durable=False, execution=config.execution)
         try:
             with Ledger.open(place, trading.clock, durable=False) as ledger:

@@ -114,16 +114,22 @@ def within(stage: StageWork[T], deadline_s: float) -> T:
             now = time.monotonic()
             if now >= end:
                 going.give_up()
-                raise SigcError(Diagnostic("E803", f"{stage.what} took longer than its deadline of {deadline_s:g} s"))
+                raise _late(stage, deadline_s)
             if stage.stop.is_set():
                 stopped_at = now if stopped_at is None else stopped_at
                 if now >= stopped_at + _LAST_WORDS_S:
                     going.give_up()
                     raise CancelledError
+        if going.ended_at > end and not stage.stop.is_set():  # late, however soon that was seen
+            raise _late(stage, deadline_s)
         return going.result()
     except KeyboardInterrupt:
         going.give_up()
         raise
+
+
+def _late(stage: StageWork[T], deadline_s: float) -> SigcError:
+    return SigcError(Diagnostic("E803", f"{stage.what} took longer than its deadline of {deadline_s:g} s"))
 
 
 def to_end(stage: StageWork[T], pulse: Pulse, on_hung: Callable[[str], None]) -> T:
@@ -159,6 +165,7 @@ class _Going(Generic[T]):
     def __init__(self, stage: StageWork[T]) -> None:
         _refuse_to_pile_up(stage.what)
         self._stage, self._done = stage, threading.Event()
+        self.ended_at = 0.0  # by the monotonic clock
         self._results: list[T] = []
         self._error: BaseException | None = None
         # A daemon thread: the end of the process does not wait for one that hangs.
@@ -187,4 +194,5 @@ class _Going(Generic[T]):
         except BaseException as error:  # raised again in the thread that waits
             self._error = error
         finally:
+            self.ended_at = time.monotonic()
             self._done.set()

@@ -37,7 +37,7 @@ OnValued = Callable[[Transaction, tuple[str, ...]], object]
 class BookValue:
     """The value of a book now. worth: cash, receivables and positions at the last prices. prices: the newest known, by
     asset. adopted: by asset, the session up to which corporate actions are part of the position already, as it was
-    taken over from the broker.
+    taken over from the broker. paid_in: deposits less withdrawals.
     """
 
     book: books.Book
@@ -45,6 +45,12 @@ class BookValue:
     positions: Mapping[str, Decimal]
     prices: Mapping[str, Decimal]
     adopted: Mapping[str, str] = field(default_factory=dict)
+    paid_in: Decimal = ZERO
+
+    @property
+    def capital(self) -> Decimal:
+        """Return the capital that a person has given the book: when it was opened, and since."""
+        return self.book.capital + self.paid_in
 
 
 def standing(connection: sqlite3.Connection, key: BookKey, prices: Mapping[str, Decimal]) -> BookValue:
@@ -56,7 +62,8 @@ def standing(connection: sqlite3.Connection, key: BookKey, prices: Mapping[str, 
     known = {p.asset: p.average_price for p in held} | dict(prices)  # a price wins over an average price
     worth = found.cash + found.receivables + sum((p.quantity * known[p.asset] for p in held), ZERO)
     adopted = {asset: day for (book, asset), day in action_rows.watermarks(connection).items() if book == key and asset}
-    return BookValue(found, worth, {p.asset: p.quantity for p in held}, known, adopted)
+    paid_in = adjustments.paid_in(connection, key)
+    return BookValue(found, worth, {p.asset: p.quantity for p in held}, known, adopted, paid_in)
 
 
 def follow(

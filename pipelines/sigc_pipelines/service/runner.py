@@ -36,6 +36,8 @@ from sigc.rpc.messages.books import ReconcileReply
 from sigc.rpc.messages.kill import KillReply
 from sigc.store.ledger import books, orders, runs
 from sigc.store.ledger.action_rows import ActionEntry
+from sigc.store.ledger.adjustments import Adjustment
+from sigc.store.ledger.book_moves import BookMove
 from sigc.store.ledger.records import UNRESOLVED, BookKey, Outcome, RunKind, StageName
 from sigc_pipelines.assembly.parts import Compiled, compile_file
 from sigc_pipelines.assembly.trading import calendar_of, digests, with_capital
@@ -44,6 +46,7 @@ from sigc_pipelines.brokers.protocol import Broker
 from sigc_pipelines.brokers.registry import close_broker, open_broker
 from sigc_pipelines.compute import load
 from sigc_pipelines.live.apply_fills import cancel
+from sigc_pipelines.live.move_books import move_books
 from sigc_pipelines.live.publish import publish
 from sigc_pipelines.live.recover import complete, recover, recover_at_start
 from sigc_pipelines.live.rename_asset import rename_asset
@@ -60,7 +63,7 @@ from sigc_pipelines.service.metrics_feed import count_from_here, tell_book, tell
 from sigc_pipelines.service.reconciled import reconcile_job, reconciled
 from sigc_pipelines.service.reports import DrawReport, write_reports
 from sigc_pipelines.service.runner_checks import broker_check, checked, data_check
-from sigc_pipelines.service.scripts import keep_output, run_script
+from sigc_pipelines.service.scripts import keep_said, run_script
 from sigc_pipelines.service.workspaces import Workspaces, alive
 from sigc_pipelines.stopping.breaker_closing import close_by_breakers
 from sigc_pipelines.stopping.kill_switch import kill
@@ -103,20 +106,22 @@ class DaemonRunner:
 
     def run(self, order: RunOrder, watch: RunHandle) -> RunEnd:
         """Carry out one run of any kind this version knows."""
+        ledger = self._services.ledger
         try:
             match order.kind:
                 case "script":
-                    return self._said(order, run_script(order, watch), "output")
+                    return keep_said(ledger, order.id, run_script(order, watch), "output")
                 case "data_refresh":
-                    return self._said(order, self._refresh(order, watch), "sources")
+                    return keep_said(ledger, order.id, self._refresh(order, watch), "sources")
                 case "compute":
                     return self._compute(order, watch)
                 case "report":
-                    return self._said(order, self._report(order, watch), "reports")
+                    return keep_said(ledger, order.id, self._report(order, watch), "reports")
                 case "reconcile":
                     trading = self._trading(self._services.clock)
                     by = f"job {order.job}" if order.job else order.who
-                    return self._said(order, reconcile_job(trading, by, self._config.safety.on_mismatch), "differences")
+                    done = reconcile_job(trading, by, self._config.safety.on_mismatch)
+                    return keep_said(ledger, order.id, done, "differences")
                 case "dry" | "trade":
                     return self._carry_out(order, watch)
                 case other:
@@ -125,13 +130,6 @@ class DaemonRunner:
             return RunEnd(Outcome.CANCELLED, "cancelled", is_before_trading=not self._is_decided(order.id))
         finally:
             self._spaces.flush()
-
-    def _said(self, order: RunOrder, end: RunEnd, name: str) -> RunEnd:
-        """Keep what such a run said beside it."""
-        said = end.result.get(name, "")
-        text = said if isinstance(said, str) else "".join(f"{line}\n" for line in said)
-        keep_output(self._work_dir, order.id, self._services.ledger.hide(text))
-        return end
 
     def cancel(self, run: str, who: str, reason: str) -> int:
         """Take the open orders of a run from the broker's book; none for a run that never came to the ledger."""
@@ -151,6 +149,10 @@ class DaemonRunner:
     def rename_asset(self, book: BookKey, old: str, new: str, who: str, reason: str) -> tuple[ActionEntry, ...]:
         """Rename an asset in every book that holds it, and in a paper broker's book."""
         return rename_asset(self._trading(self._services.clock), book, old, new, who, reason)
+
+    def move_books(self, what: BookMove, who: str, reason: str) -> tuple[Adjustment, ...]:
+        """Move shares or money of a book as a person says, at a paper broker too."""
+        return move_books(self._trading(self._services.clock), what, who, reason)
 
     def reconcile(self, adopting: Adopting | None = None) -> ReconcileReply:
         """Compare ledger and broker, and adopt what differs if asked to."""
@@ -388,8 +390,7 @@ class DaemonRunner:
         watch.stage("report")
         wanted = [s for s in self._strategies if order.strategy in ("", s.name)]
         written: list[str] = []
-        connection = self._services.ledger.reader()
-        try:
+        with contextlib.closing(self._services.ledger.reader()) as connection:
             for number, entry in enumerate(wanted, 1):
                 alive(watch)
                 files = write_reports(
@@ -397,8 +398,6 @@ class DaemonRunner:
                 )
                 written += [str(path.relative_to(self._work_dir)) for path in files]
                 watch.progress(number, len(wanted), entry.name)
-        finally:
-            connection.close()
         message = ", ".join(written) or "nothing has been traded yet"
         return RunEnd(Outcome.DONE, message, is_before_trading=True, result={"reports": written})
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from sigc.daemon.runner import RunEnd, RunHandle, RunOrder
 from sigc.private import make_private
 from sigc.store.files import run_folder
+from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import Outcome
 
 _STOP_PATIENCE_S = 5.0  # before it is killed
@@ -95,6 +96,14 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def keep_said(ledger: Ledger, run: str, end: RunEnd, name: str) -> RunEnd:
+    """Write the part `name` of a run's result, a text or lines, beside it. Return the end."""
+    said = end.result.get(name, "")
+    text = said if isinstance(said, str) else "".join(f"{line}\n" for line in said)
+    keep_output(ledger.directory, run, ledger.hide(text))
+    return end
 
 
 def keep_output(work_dir: Path, run: str, text: str) -> None:

@@ -25,11 +25,12 @@ from sigc.daemon.controller import Controller, InForce
 from sigc.daemon.lifecycle.boot import limit_processors, make_in_force
 from sigc.daemon.lifecycle.start import MAIN, log_settings, read_config, read_tokens
 from sigc.daemon.ordering import refusal
-from sigc.errors import Diagnostic, SigcError
+from sigc.errors import Diagnostic, Severity, SigcError
 from sigc.host.logs import open_log
 from sigc.rpc.access import AccessToken
 from sigc.rpc.messages.requests import Change, ReloadReply
 from sigc.store.audit.chain import AuditEvent
+from sigc.store.ledger import books as ledger_books
 
 _NEEDS_RESTART = (
     "daemon.rpc.address",
@@ -59,7 +60,7 @@ async def plan(daemon: Controller) -> ReloadReply:
     new = await make_in_force(daemon, found)
     await asyncio.to_thread(new.runner.close)
     told = (*changes(daemon.in_force, new), *token_changes(daemon.doors.access.tokens, tokens))
-    return ReloadReply(told, False, _warnings(new))
+    return ReloadReply(told, False, (*_warnings(new), *await _idle_capital(daemon, daemon.in_force, new)))
 
 
 class RaisedLimitsError(SigcError):
@@ -104,6 +105,7 @@ async def _reload(daemon: Controller, who: str, *, confirmed: str) -> ReloadRepl
     new = await make_in_force(daemon, found)
     told = (*changes(daemon.in_force, new), *token_changes(daemon.doors.access.tokens, tokens))
     files = {one.strategy: one.digest for one in new.checked}
+    findings = (*_warnings(new), *await _idle_capital(daemon, daemon.in_force, new))
     payload = {"changes": [_plain(change) for change in told], "digest": found.digest, "files": files}
     try:
         # Everything that may fail comes before the swap, and the audit is on disk before anything changes.
@@ -119,7 +121,7 @@ async def _reload(daemon: Controller, who: str, *, confirmed: str) -> ReloadRepl
     await daemon.timetable.adopt(found.jobs, calendars, daemon.decided)
     log.info("configuration reloaded", extra={"changes": len(told), "who": who})
     daemon.changed.set()
-    return ReloadReply(told, True, _warnings(new))
+    return ReloadReply(told, True, findings)
 
 
 def _tokens(daemon: Controller, found: Configured) -> tuple[AccessToken, ...]:
@@ -175,3 +177,24 @@ def _plain(change: Change) -> dict[str, Any]:
 
 def _warnings(new: InForce) -> tuple[Diagnostic, ...]:
     return (*new.configured.loaded.findings, *(problem for one in new.checked for problem in one.problems))
+
+
+async def _idle_capital(daemon: Controller, old: InForce, new: InForce) -> tuple[Diagnostic, ...]:
+    """Return a warning for each changed capital of a strategy whose book is open: it does nothing."""
+    opened = {book.key.strategy for book in await daemon.books.read(ledger_books.books)}
+    before, after = _capitals(old), _capitals(new)
+    return tuple(
+        Diagnostic(
+            "W008",
+            f"the capital of '{name}' is {after[name]:,.2f} now, which does nothing: its book is open",
+            severity=Severity.WARNING,
+            hint=f"sigc book {'deposit' if more > 0 else 'withdraw'} {name} {abs(more):.2f} --reason '...'",
+        )
+        for name in sorted(opened & before.keys() & after.keys())
+        if (more := after[name] - before[name])
+    )
+
+
+def _capitals(one: InForce) -> dict[str, float]:
+    default = one.configured.loaded.config.execution.capital
+    return {s.name: s.capital or default for s in one.configured.strategies}

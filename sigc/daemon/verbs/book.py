@@ -1,8 +1,11 @@
-"""The verbs of books: rename an asset or a strategy; compare with the broker, and adopt what it holds."""
+"""The verbs of books: rename an asset or a strategy; move shares and money; compare with the broker, and adopt what it
+holds.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from decimal import Decimal
 from functools import partial
 
 from sigc.daemon import four_eyes
@@ -12,18 +15,25 @@ from sigc.daemon.runner import Adopting
 from sigc.daemon.verbs.control import who_of
 from sigc.rpc.messages.books import (
     AdoptRequest,
+    BookMovedReply,
+    MoveCashRequest,
+    MoveSharesRequest,
     ReconcileReply,
     ReconcileRequest,
     RenameReply,
     RenameRequest,
     RenameStrategyReply,
     RenameStrategyRequest,
+    WriteOffRequest,
     told,
+    told_adjustment,
 )
 from sigc.rpc.verb import Role, VerbCall, verb
 from sigc.store.history import history
+from sigc.store.ledger.book_moves import BookMove, CashMoved, SharesMoved, WriteOff
+from sigc.store.ledger.book_names import named
 from sigc.store.ledger.book_rename import rename_strategy
-from sigc.store.ledger.records import UNASSIGNED
+from sigc.store.ledger.records import UNASSIGNED, BookKey
 
 
 @verb("book/rename-asset", "POST", Role.TRADE)
@@ -49,6 +59,48 @@ async def book_rename(call: VerbCall[Controller], request: RenameStrategyRequest
     keys = await call.daemon.books.write(rename)
     call.daemon.changed.set()
     return RenameStrategyReply(tuple(key.portfolio for key in keys))
+
+
+@verb("book/transfer", "POST", Role.TRADE)
+async def book_transfer(call: VerbCall[Controller], request: MoveSharesRequest) -> BookMovedReply:
+    """Move shares of a book to another at their cost, or for cash; nothing is traded."""
+    source, to = await _named(call, request.source), await _named(call, request.to)
+    quantity = None if request.quantity == "all" else Decimal(request.quantity)
+    return await _move(call, SharesMoved(source, to, request.asset, quantity, request.is_paid), request.reason)
+
+
+@verb("book/deposit", "POST", Role.TRADE)
+async def book_deposit(call: VerbCall[Controller], request: MoveCashRequest) -> BookMovedReply:
+    """Put cash into a book, and into a paper broker's account."""
+    what = CashMoved(await _named(call, request.book), Decimal(request.amount))
+    return await _move(call, what, request.reason)
+
+
+@verb("book/withdraw", "POST", Role.TRADE)
+async def book_withdraw(call: VerbCall[Controller], request: MoveCashRequest) -> BookMovedReply:
+    """Take cash out of a book, and out of a paper broker's account."""
+    what = CashMoved(await _named(call, request.book), -Decimal(request.amount))
+    return await _move(call, what, request.reason)
+
+
+@verb("book/write-off", "POST", Role.TRADE)
+async def book_write_off(call: VerbCall[Controller], request: WriteOffRequest) -> BookMovedReply:
+    """Take a worthless position out of a book, and out of a paper broker's account."""
+    what = WriteOff(await _named(call, request.book), request.asset)
+    return await _move(call, what, request.reason)
+
+
+async def _named(call: VerbCall[Controller], text: str) -> BookKey:
+    return await call.daemon.books.read(partial(named, text=text))
+
+
+async def _move(call: VerbCall[Controller], what: BookMove, reason: str) -> BookMovedReply:
+    if not reason:
+        raise refusal("a change of a book needs a reason", "give one by --reason '...'")
+    with call.daemon.using() as used:
+        entries = await asyncio.to_thread(used.runner.move_books, what, who_of(call), reason)
+    call.daemon.changed.set()
+    return BookMovedReply(tuple(map(told_adjustment, entries)))
 
 
 @verb("book/reconcile", "POST", Role.OPERATE)

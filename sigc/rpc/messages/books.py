@@ -15,6 +15,9 @@ from sigc.store.ledger.adjustments import Adjustment
 
 Asset = Annotated[str, Match(r"[^\x00-\x1f]{1,200}")]
 
+BookName = Annotated[str, Match(r"[a-z][a-z0-9_-]{0,62}(/[A-Za-z0-9_-]{1,64})?")]
+Quantity = Annotated[str, Match(r"\d{1,15}(\.\d{1,10})?")]
+
 
 @dataclass(frozen=True, slots=True)
 class BookedAction:
@@ -79,6 +82,39 @@ class RenameStrategyReply:
 
 
 @dataclass(frozen=True, slots=True)
+class MoveSharesRequest:
+    """Shares that go from one book to another, each STRATEGY or STRATEGY/PORTFOLIO.
+
+    quantity: positive, a decimal as text; all: all of them. is_paid: cash moves the other way.
+    """
+
+    source: BookName
+    to: BookName
+    asset: Asset
+    reason: Text
+    quantity: Quantity | Literal["all"] = "all"
+    is_paid: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MoveCashRequest:
+    """Cash that comes into a book or leaves it, STRATEGY or STRATEGY/PORTFOLIO. amount: positive, a decimal as text."""
+
+    book: BookName
+    amount: Quantity
+    reason: Text
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOffRequest:
+    """A worthless position of a book, STRATEGY or STRATEGY/PORTFOLIO."""
+
+    book: BookName
+    asset: Asset
+    reason: Text
+
+
+@dataclass(frozen=True, slots=True)
 class ReconcileRequest:
     """Ask how ledger and broker differ."""
 
@@ -121,6 +157,13 @@ class AdjustmentTold:
     session: str
     who: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BookMovedReply:
+    """The entries of a change that a person made."""
+
+    entries: tuple[AdjustmentTold, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """The worth of books by session, from the ledger, with the money that came or left without being earned.
 
-What is a flow: cash and shares that a person adopted as a transfer, or because the account is another one
-(`adjustments.py`). Trades, dividends, fees and interest are earned. A book that is opened beside others brings its
-capital to all of them as a flow. NAVs at prices as declared (of an older sigc) begin no comparison with those after.
+What is a flow: cash and shares that a person moved, or adopted as a transfer or because the account is another one
+(`adjustments.py`); shares of another book count at their last accepted price, not at their cost. Trades, dividends,
+fees and interest are earned. A book that is opened beside others brings its capital to all of them as a flow. NAVs at
+prices as declared (of an older sigc) begin no comparison with those after.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from sigc.store.ledger import adjustments, books, price_marks
 from sigc.store.ledger.adjustments import Adjustment, GapCause
 from sigc.store.ledger.records import ZERO, BookKey, Nav
 
-_FLOWS = frozenset({GapCause.TRANSFER, GapCause.ACCOUNT})
+_FLOWS = frozenset({GapCause.TRANSFER, GapCause.ACCOUNT, *adjustments.PAID})
 
 
 def of_book(connection: sqlite3.Connection, key: BookKey) -> WorthHistory:
@@ -70,7 +71,7 @@ def _closes(connection: sqlite3.Connection, book: books.Book) -> tuple[Decimal, 
         base = navs[0].nav if navs else base
         navs = navs[1:]
     entries = [e for e in adjustments.of_book(connection, book.key) if e.cause in _FLOWS]
-    prices = _prices(connection, book.key, navs) if any(e.change and not e.price for e in entries) else {}
+    prices = _prices(connection, book.key, navs) if any(e.change and not (e.price or e.worth) for e in entries) else {}
     return base, tuple(CloseWorth(n.session, n.nav, _flow(before, n, entries, prices)) for before, n in _pairs(navs))
 
 
@@ -84,7 +85,7 @@ def _flow(before: str, nav: Nav, entries: list[Adjustment], prices: Mapping[str,
     for entry in entries:
         if not before < entry.session <= nav.session:
             continue
-        price = entry.price or prices.get(entry.asset)
+        price = entry.worth or entry.price or prices.get(entry.asset)
         if entry.change and price is None:
             return None  # shares came or left, and nobody knows what they are worth
         total += entry.cash + (entry.change * price if price is not None else ZERO)

@@ -18,11 +18,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
-from sigc.config.breaker_settings import BreakerSettings
-from sigc.config.settings import SafetySettings
 from sigc.store.history.track import SESSIONS_A_YEAR
 from sigc.store.ledger.records import ZERO
+
+if TYPE_CHECKING:
+    from sigc.config.breaker_settings import BreakerSettings
+    from sigc.config.settings import SafetySettings
 
 _WEEK, _MONTH = 5, 20  # sessions
 _WINDOW = re.compile(r"(\d+)\s*(d|w)?")
@@ -99,6 +102,8 @@ def rules_of(limits: SafetySettings) -> tuple[BreakerSettings, ...]:
         for name, type, limit, window in known
         if limit
     ]
+    from sigc.config.breaker_settings import BreakerSettings  # pydantic: who only looks at a track needs none
+
     return (*map(BreakerSettings.model_validate, own), *limits.circuit_breakers)
 
 

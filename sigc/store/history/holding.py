@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from sigc.store.ledger import books, price_marks
+from sigc.store.ledger import adjustments, books, price_marks
 from sigc.store.ledger.records import BookKey
 
 
@@ -36,9 +36,13 @@ class Holding:
 
 
 def sized_by(connection: sqlite3.Connection, book: books.Book, sizing: str) -> float:
-    """Return the money that a book's weights are shares of: its capital or its NAV (execution.sizing)."""
+    """Return the money that a book's weights are shares of: its NAV, or its capital with what was paid in since
+    (execution.sizing).
+    """
     nav = books.last_nav(connection, book.key)
-    return float(book.capital if sizing == "capital" or nav is None else nav.nav)
+    if sizing == "capital" or nav is None:
+        return float(book.capital + adjustments.paid_in(connection, book.key))
+    return float(nav.nav)
 
 
 def holdings(

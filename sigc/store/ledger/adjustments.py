@@ -1,7 +1,8 @@
 """Adjusting entries: changes of a book that no order of sigc made, so that the ledger says what the broker holds.
 
-A person adopts a difference between ledger and broker (`sigc reconcile --adopt`); each entry has the cause that was
-found, who adopted it, and why. Entries are append-only, one row each, audited as `book.adjusted`.
+A person adopts a difference between ledger and broker (`sigc reconcile --adopt`), or moves shares and money
+(`book_moves.py`); each entry has its cause, who wrote it, and why. Entries are append-only, one row each, audited as
+`book.adjusted`.
 
 An entry may stand for fills that the broker has not told yet (`client_order_id`). When such a fill is told after all,
 `take_back` writes the opposite entry in the same transaction, so that it does not count twice.
@@ -23,12 +24,13 @@ from sigc.store.ledger.ledger import Transaction
 from sigc.store.ledger.records import ZERO, BookKey, Fill
 
 _COLUMNS = (
-    "number, strategy, portfolio, asset, change, cash, price, cause, client_order_id, session, since, at, who, reason"
+    "number, strategy, portfolio, asset, change, cash, price, cause, client_order_id, session, since, at, who, reason,"
+    " worth"
 )
 
 
 class GapCause(StrEnum):
-    """The likely cause of a difference between ledger and broker."""
+    """The likely cause of a difference between ledger and broker, or what a person did to a book."""
 
     FILL_MISSING = "fill_missing"  # an order of ours has filled more at the broker than it has told
     FILL_TWICE = "fill_twice"  # the ledger has more fills of an order than the broker
@@ -42,10 +44,16 @@ class GapCause(StrEnum):
     RECALL = "recall"  # a short position was bought in
     DIVIDEND = "dividend"
     FEE = "fee"
-    TRANSFER = "transfer"  # cash or shares that came or left without a trade
+    TRANSFER = "transfer"  # cash or shares that came or left without a trade, from another book too
     ACCOUNT = "account"  # the account is another one, or was closed
     ORDER_GONE = "order_gone"  # an order that is open in the ledger alone
     ORDER_UNKNOWN = "order_unknown"  # an order of ours that is open at the broker alone
+    DEPOSIT = "deposit"  # cash that a person put into the book, and into the account
+    WITHDRAWAL = "withdrawal"  # cash that a person took out of both
+    WRITE_OFF = "write_off"  # a worthless position that a person took out of the book
+
+
+PAID = frozenset({GapCause.DEPOSIT, GapCause.WITHDRAWAL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +61,8 @@ class Adjustment:
     """A change of a book. asset: '' for cash alone. change: of its quantity; cash: of the book's cash (money).
 
     price: the cost per share of shares that come; None keeps the cost of the whole position, as a split does. session:
-    the first in whose NAV it counts. since: the instant from which it counts against corporate actions.
+    the first in whose NAV it counts. since: the instant from which it counts against corporate actions. worth: of a
+    share that moves at its cost, by its last accepted price; None: `price` is its worth, as far as that is known.
     """
 
     book: BookKey
@@ -69,6 +78,7 @@ class Adjustment:
     client_order_id: str = ""
     at: datetime | None = None
     number: int = 0
+    worth: Decimal | None = None
 
 
 def adjust(tx: Transaction, entries: Iterable[Adjustment]) -> tuple[Adjustment, ...]:
@@ -78,14 +88,14 @@ def adjust(tx: Transaction, entries: Iterable[Adjustment]) -> tuple[Adjustment, 
 
 def _adjust(tx: Transaction, entry: Adjustment) -> Adjustment:
     key = entry.book
-    price = None if entry.price is None else str(entry.price)
+    price, worth = (None if one is None else str(one) for one in (entry.price, entry.worth))
     made = tx.connection.execute(
         "INSERT INTO adjustments (strategy, portfolio, asset, change, cash, price, cause, client_order_id, session,"
-        " since, at, who, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " since, at, who, reason, worth) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             *(key.strategy, key.portfolio, entry.asset, str(entry.change), str(entry.cash), price, entry.cause),
             *(entry.client_order_id, entry.session, entry.since.isoformat(), tx.at.isoformat()),
-            *(entry.who, tx.hide(entry.reason)),
+            *(entry.who, tx.hide(entry.reason), worth),
         ),
     )
     add_cash(tx, key, entry.cash)
@@ -109,6 +119,7 @@ def _adjust(tx: Transaction, entry: Adjustment) -> Adjustment:
         "since": entry.since,
         "reason": entry.reason,
     }
+    said |= {} if entry.worth is None else {"worth": entry.worth}
     tx.audit(AuditEvent("book.adjusted", said, "", key.strategy, key.portfolio, entry.who))
     return replace(entry, number=number, at=tx.at)
 
@@ -139,6 +150,11 @@ def of_order(connection: sqlite3.Connection, client_order_id: str) -> tuple[Adju
     return _many(connection, "client_order_id = ? AND client_order_id <> '' ORDER BY number", client_order_id)
 
 
+def paid_in(connection: sqlite3.Connection, key: BookKey) -> Decimal:
+    """Return the deposits of a book less its withdrawals: what its capital has grown by since it was opened."""
+    return sum((e.cash for e in of_book(connection, key) if e.cause in PAID), ZERO)
+
+
 def of_asset(connection: sqlite3.Connection, asset: str, after: datetime) -> tuple[Adjustment, ...]:
     """Return the entries of an asset in all books that count after an instant, oldest first."""
     return _many(connection, "asset = ? AND since > ? ORDER BY since, number", asset, after.isoformat())
@@ -150,7 +166,7 @@ def _many(connection: sqlite3.Connection, where: str, *values: str) -> tuple[Adj
 
 
 def _adjustment(row: tuple[str, ...]) -> Adjustment:
-    number, strategy, portfolio, asset, change, cash, price, cause, order, session, since, at, who, reason = row
+    number, strategy, portfolio, asset, change, cash, price, cause, order, session, since, at, who, reason, worth = row
     return Adjustment(
         BookKey(strategy, portfolio),
         asset,
@@ -165,6 +181,7 @@ def _adjustment(row: tuple[str, ...]) -> Adjustment:
         order,
         datetime.fromisoformat(at),
         int(number),
+        None if worth is None else Decimal(worth),
     )
 
 

@@ -398,4 +398,8 @@ ALTER TABLE books ADD COLUMN funded TEXT NOT NULL DEFAULT '';
 UPDATE books SET funded = strategy || '/' || portfolio;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _DAEMON, _GIVEN_UP, _HISTORY, _PLANS, _ANCHOR, _ACTIONS, ALERTS, _ADJUSTMENTS)
+# adjustments.worth: of a share that came or left, where that is not its cost.
+_WORTH = "ALTER TABLE adjustments ADD COLUMN worth TEXT;"
+
+_TO_ALERTS = (_FIRST, _DAEMON, _GIVEN_UP, _HISTORY, _PLANS, _ANCHOR, _ACTIONS, ALERTS)
+MIGRATIONS: tuple[str, ...] = (*_TO_ALERTS, _ADJUSTMENTS, _WORTH)
