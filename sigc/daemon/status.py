@@ -21,13 +21,13 @@ from sigc.host.identity import started
 from sigc.host.usage import machine_memory, usable_cpus
 from sigc.rpc.address import address_text, as_reached
 from sigc.rpc.messages.requests import Details, JobStatus, StatusReply, StrategyStatus, WorkerStatus
+from sigc.rpc.messages.status import told_as
 from sigc.schedule.job import Fire
 from sigc.schedule.triggers import trigger_text
 from sigc.store.ledger import jobs
 from sigc.store.ledger.waiting_orders import WaitingOrders
 from sigc.why.words import when
 
-WAITING = "waiting"  # the status of a strategy whose newest orders wait for the open
 _CACHE_EVERY_S = 1.0
 _OF_THE_CACHE = ("directory", "entries", "bytes", "hits", "misses")
 
@@ -71,7 +71,7 @@ def strategy_of(daemon: Controller, name: str, is_enabled: bool) -> StrategyStat
     ]
     last = daemon.last.get(name)
     waiting = None if last is None else waiting_of(daemon, last)
-    word = "never run" if last is None else last.status if waiting is None else WAITING
+    word = "never run" if last is None else told_as(last.status, waiting)
     return StrategyStatus(
         name,
         state,

@@ -38,7 +38,7 @@ def the_disk_is_full_past_the_deadline(night: Night) -> None:
     night.clear("work")
 
 
-@way("ledger_damaged", "fills", "success")
+@way("ledger_damaged", "fills", "waiting")
 def the_disk_is_full_and_cleared_in_time(night: Night) -> None:
     """The job runs, and the end of the trouble is told."""
     fills_at_nine(night)
@@ -89,7 +89,7 @@ def the_ledger_is_on_a_disk_that_is_read_only(night: Night) -> None:
     night.cannot_start()
 
 
-@way("", "fills", "success")
+@way("", "fills", "waiting")
 def a_worker_is_lost(night: Night) -> None:
     """One of two, killed while the run computes: what it had is computed again."""
     with night.workers(2) as workers:
@@ -128,7 +128,7 @@ def without_calendars(night: Night) -> None:
     (shadow / "__init__.py").write_text("raise ImportError('No module named exchange_calendars')\n")
 
 
-@way("", "fills", "success")
+@way("", "fills", "waiting")
 def the_holiday_file_is_gone(night: Night) -> None:
     """It is computed anew."""
     night.site.settings["schedule"]["calendar"] = "nyse"

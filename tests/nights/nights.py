@@ -115,7 +115,7 @@ def a_third_of_the_universe_is_gone(night: Night) -> None:
     goes_through(night)
 
 
-@way("", "fills", "success")
+@way("", "fills", "waiting")
 def a_price_is_a_thousandfold(night: Night) -> None:
     """That asset is held; the others are traded."""
 
@@ -277,7 +277,7 @@ def somebody_halted_everything(night: Night) -> None:
     night.until_over()
 
 
-@way("", "fills", "success")
+@way("", "fills", "waiting")
 def the_token_was_changed(night: Night) -> None:
     """Commands are refused; what is scheduled is traded."""
     night.begin()
@@ -291,7 +291,7 @@ def the_token_was_changed(night: Night) -> None:
     path.write_text(known)
 
 
-@way("", "fills", "success")
+@way("", "fills", "waiting")
 def a_second_daemon_is_started(night: Night) -> None:
     """It is refused, and the first goes on."""
     night.begin()
@@ -332,12 +332,12 @@ def killed_in_validate(night: Night) -> None:
     killed(night, "intents:written", 1)
 
 
-@way("daemon_recovered", "fills", "success")
+@way("daemon_recovered", "fills", "waiting")
 def killed_in_execute(night: Night) -> None:
     killed(night, "post:after", 3)
 
 
-@way("daemon_recovered", "fills", "success")
+@way("daemon_recovered", "fills", "waiting")
 def killed_in_audit(night: Night) -> None:
     killed(night, "run-close:begun", 1)
 
@@ -359,7 +359,7 @@ def no_daemon_ran_at_nine(night: Night) -> None:
     assert "No run was open." in texts["daemon_recovered"], texts
 
 
-@way("", "fills", "success")
+@way("", "fills", "waiting")
 def the_clock_jumps_forward(night: Night) -> None:
     """By forty days, and back, before nine."""
     night.begin()

@@ -12,7 +12,7 @@ from typing import Any
 
 from sigc.errors import Severity, SigcError
 from sigc.rpc.messages.books import AdjustmentTold
-from sigc.rpc.messages.status import unfilled, waits
+from sigc.rpc.messages.status import told_as, unfilled, waits
 from sigc.store.history.history import PastRun
 from sigc.store.ledger import books as store_books
 from sigc.store.ledger import control, jobs, price_marks
@@ -61,8 +61,10 @@ def runs(found: Sequence[PastRun], zone: str) -> str:
     rows = [("run", "strategy", "job", "kind", "began", "as of", "session", "outcome", "filled", "message")]
     for r in found:
         what, days = (r.strategy or "-", r.job or "-"), (r.as_of or "-", r.session or "-")
-        outcome = r.outcome if r.waiting is None else "waiting"
-        message = r.message if r.waiting is None else waits(r.waiting, moment(r.waiting.at, zone))
+        outcome, message = told_as(r.outcome, r.waiting), r.message
+        if r.waiting is not None:
+            said = waits(r.waiting, moment(r.waiting.at, zone))
+            message = said if outcome != r.outcome else f"{message}; {said}"
         rows.append((r.id, *what, r.kind, when(r.at, zone), *days, outcome, r.filled or "-", message[:80]))
     return table(rows)
 

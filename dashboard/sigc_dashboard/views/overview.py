@@ -7,6 +7,7 @@ from typing import Any
 
 from sigc.rpc.messages.history import NavReply
 from sigc.rpc.messages.requests import NextReply, RunsReply, RunStatus, StrategyStatus
+from sigc.rpc.messages.status import told_as
 from sigc.rpc.verb import Role
 from sigc_dashboard.daemon_feed import DETAILS, Ask
 from sigc_dashboard.html import Html, join, tag
@@ -186,7 +187,7 @@ def _mark(run: RunStatus) -> Html:
 
 
 def _outcome(run: RunStatus) -> str:
-    return "waiting" if run.waiting is not None else (run.outcome or run.state).replace("_", " ")
+    return told_as(run.outcome or run.state, run.waiting).replace("_", " ")
 
 
 def _took(run: RunStatus) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from sigc.rpc.messages.history import DetailReply, FillsReply, OrdersReply, RunsPageReply
 from sigc.rpc.messages.requests import LogsReply, RunStatus
+from sigc.rpc.messages.status import told_as
 from sigc.rpc.verb import Role
 from sigc_dashboard.daemon_feed import DETAILS, Ask
 from sigc_dashboard.html import NONE, Html, join, tag, text
@@ -100,7 +101,7 @@ _LAYOUT = (
 
 def outcome(run: RunStatus) -> str:
     """Return a word for the state or end of a run."""
-    return "waiting" if run.waiting is not None else (run.outcome or run.state).replace("_", " ")
+    return told_as(run.outcome or run.state, run.waiting).replace("_", " ")
 
 
 def run_table(look: Look, found: Sequence[RunStatus], *, of_one: bool = False) -> Html:

@@ -107,9 +107,9 @@ def within(stage: StageWork[T], deadline_s: float) -> T:
 
     Raise SigcError E803 at the deadline, CancelledError when it does not end after a cancel.
     """
+    end, stopped_at = time.monotonic() + deadline_s, None
     going = _Going(stage)
     try:
-        end, stopped_at = time.monotonic() + deadline_s, None
         while not going.wait(max(0.0, min(end - time.monotonic(), _LOOK_EVERY_S))):
             now = time.monotonic()
             if now >= end:

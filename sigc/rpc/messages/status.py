@@ -14,6 +14,10 @@ from sigc.store.ledger.waiting_orders import WaitingOrders
 # The words shown beside an outcome whose orders ended before all was filled.
 UNFILLED = MappingProxyType({"part": "filled in part", "none": "nothing filled"})
 
+_WENT_WRONG = frozenset(
+    {"partial", "nothing_traded", "refused", "failed", "interrupted", "cancelled", "unresolved"}
+)  # outcomes, also as the status of a strategy
+
 
 def unfilled(filled: str) -> str:
     """Return the words to add to an outcome whose orders were not all filled, else ''.
@@ -31,6 +35,18 @@ def has_no_money(broker: str) -> bool:
     [True, True, False, False]
     """
     return broker.split(" ")[-1] == "paper"
+
+
+def told_as(outcome: str, waiting: WaitingOrders | None) -> str:
+    """Return the word for a run whose outcome is that, '' while it goes on: `waiting` if its orders wait for the open.
+
+    A run that went wrong says so, whatever of it waits.
+
+    >>> orders = WaitingOrders(0, 3, datetime(2024, 1, 16))
+    >>> told_as("done", None), told_as("done", orders), told_as("success", orders), told_as("partial", orders)
+    ('done', 'waiting', 'waiting', 'partial')
+    """
+    return "waiting" if waiting is not None and outcome not in _WENT_WRONG else outcome
 
 
 def waits(found: WaitingOrders, at: str) -> str:

@@ -110,6 +110,7 @@ def rules_of(limits: SafetySettings) -> tuple[BreakerSettings, ...]:
 def sessions_of(rule: BreakerSettings) -> int:
     """Return the number of sessions that a breaker looks back over; 0: all of them.
 
+    >>> from sigc.config.breaker_settings import BreakerSettings
     >>> sessions_of(BreakerSettings(name="a", type="volatility", threshold=0.4, window="2w"))
     10
     """
@@ -142,6 +143,7 @@ def units(history: WorthHistory) -> tuple[_Unit, ...]:
 def measured(rule: BreakerSettings, history: WorthHistory) -> BreakerValue:
     """Return the value of a breaker at the last close of a history.
 
+    >>> from sigc.config.breaker_settings import BreakerSettings
     >>> rule = BreakerSettings(name="a", type="loss", threshold=0.02)
     >>> one = CloseWorth("2024-01-02", Decimal("98"))
     >>> measured(rule, WorthHistory(Decimal("100"), (one,)))
