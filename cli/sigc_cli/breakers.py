@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sigc.errors import SigcError
-from sigc.rpc.client import Client, NoDaemonError
+from sigc.rpc.client import Client, NoDaemonError, RefusedError
 from sigc.rpc.messages.breakers import (
     BreakerResetReply,
     BreakerResetRequest,
@@ -29,9 +29,9 @@ def standing(place: StopPlace) -> tuple[BreakerStatus, ...]:
     """Return every breaker as it stands. Raise SigcError."""
     if place.target is not None:
         try:
-            with Client(place.target) as client:
+            with Client(place.target, place.patience_s) as client:
                 return client.get("safety/breakers", reply=BreakersReply).breakers
-        except NoDaemonError:
+        except (NoDaemonError, RefusedError):
             if not place.is_here:
                 raise
     return _standing_here(place)
