@@ -169,7 +169,8 @@ CODES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "E806": (
             "no time to send",
             "The orders of the run cannot all leave before its cut-off: the broker takes so many orders a minute, or takes "
-            "none before it. The message has the arithmetic. Nothing was decided: the session can be traded yet.",
+            "none before it. Or a session that the run does not know completes before they may leave: a run between the "
+            "cut-off and the close. The message has the arithmetic. Nothing was decided: the session can be traded yet.",
         ),
         "E810": (
             "audit chain broken",

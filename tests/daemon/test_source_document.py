@@ -51,6 +51,7 @@ MORE = """  cache: {{directory: {folder}/cache}}
   health: {{port: {health}}}
   metrics: {{port: {metrics}}}
 cluster: {{type: none}}
+execution: {{cut_off: close}}  # of today: the tests run at any time of the day
 schedule: {{calendar: nyse}}
 strategies:
   - {{name: momentum_strategy, file: momentum_strategy.sig, schedule: "0 {hour} * * 1-5"}}

@@ -177,17 +177,20 @@ def test_what_ends_planned_orders_ends_the_wait(
 
 
 @pytest.mark.parametrize("can", [{}, NO_QUEUE])
-def test_a_run_after_the_cut_off_is_for_the_next_session_and_ends_when_a_newer_one_completes(
+def test_a_run_between_the_cut_off_and_the_close_is_refused_and_one_after_the_close_is_for_the_next_session(
     floor: Floor, can: dict[str, Any]
 ) -> None:
-    """Three minutes before the close of D2 it knows D1 and is for D3; with the close D2 is known, and it does not count."""
+    """Three minutes before the close of D2 it knows D1 and is for D3: before an order for D3 may leave, D2 is complete."""
     with scene(floor, D1, at=before_cut_off(floor, D1, -120.0), can=can) as desk:
-        ended = desk.run("one")
-        assert (ended.run.as_of, ended.run.key.session) == (D1, D3)
-        assert desk.clock.now() == floor.calendar.before_or_on(ended.run.started.date()).close
-        assert ended.run.outcome is Outcome.CANCELLED
-        assert f"the session {D2} ended before this order could leave" in ended.run.message
-        assert desk.booked() == []
+        for kind in (RunKind.DRY, RunKind.TRADE):
+            begun = desk.clock.now()
+            ended = desk.run(f"one-{kind}", kind=kind)
+            assert (ended.run.as_of, ended.run.key.session) == (D1, D3)
+            assert desk.clock.now() == begun
+            assert ended.run.outcome is Outcome.REFUSED
+            assert f"when the session {D2} is complete, and what is decided now does not know it" in ended.run.message
+            assert f"the cut-off of {D2} has passed: run it after the close" in str(ended.problems[0].hint)
+        assert (desk.booked(), all_of(desk)) == ([], [])
     with scene(floor, D2, can=can) as desk:
         ended = desk.run("two")
         assert (ended.run.as_of, ended.run.key.session, ended.run.outcome) == (D2, D3, Outcome.DONE)

@@ -10,7 +10,7 @@ from sigc.store.ledger import orders, runs
 from sigc.store.ledger.records import Finding, Intent, IntentState, Outcome, Run
 from sigc_pipelines.checks.declare import listed
 from sigc_pipelines.live.judging import closes_positions, judge_of
-from sigc_pipelines.live.order_window import end_of, newer_session
+from sigc_pipelines.live.order_window import end_of
 from sigc_pipelines.live.run_watch import RunWatch
 from sigc_pipelines.live.send_orders import Execution
 from sigc_pipelines.live.slice_times import SliceTimes
@@ -46,9 +46,7 @@ def completion(trading: Trading, run: Run, watch: RunWatch | None = None) -> Com
         opens = runs.opens_of(connection, run.id)
     # The time to the window's opening is no part of the deadline.
     begins = max(run.started, min(due, default=run.started) if times.window is None else times.window.begins)
-    # Orders that close positions are made of what is held, not of a row of data that a newer one replaces.
-    newer = None if is_closing else newer_session(trading.calendar, run)
-    end = end_of(run, begins, trading.config.execution, newer)
+    end = end_of(run, begins, trading.config.execution)
     judge = judge_of(trading.ledger, run, trading.clock, trading.broker)
     return Completion(
         trading, run, Execution(trading.desk, run, judge, end, watch, times, opens, passes_halt=is_closing)

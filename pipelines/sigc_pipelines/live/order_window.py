@@ -1,8 +1,7 @@
 """The window in which a run's orders may leave, and what ends it.
 
     opens    the session's open; at a broker that queues, the close of the session before
-    ends     the cut-off; earlier: `execute_deadline_s` after the first order is due, or the close of a newer session
-             than the one that the decision knows
+    ends     the cut-off; earlier: `execute_deadline_s` after the first order is due
 
 Orders of a run that decides before the window wait in it, `planned`, with its opening as their time.
 """
@@ -16,24 +15,18 @@ from datetime import date, datetime, timedelta
 
 from sigc.calendar.sessions import Calendar, Session
 from sigc.config.settings import ExecutionSettings
-from sigc.errors import Diagnostic, Severity, SigcError
-from sigc.store.ledger.records import Intent, IntentState, Run
+from sigc.errors import Diagnostic, SigcError
+from sigc.store.ledger.records import Intent, Run
 from sigc_pipelines.brokers.protocol import Capabilities
 
 
 @dataclass(frozen=True, slots=True)
 class SendingEnd:
-    """The instant after which nothing is sent, and what becomes of orders that were not: their state, and why.
-
-    name: of the ledger's transaction. check, severity: of the finding.
-    """
+    """The instant after which nothing is sent, and why orders that were not sent expire. check: of the finding."""
 
     at: datetime
     why: str = "the cut-off passed before this order was sent"
-    to: IntentState = IntentState.EXPIRED
-    name: str = "expire"
     check: str = "cut_off"
-    severity: Severity = Severity.WARNING
 
 
 def opening_of(calendar: Calendar, session: Session, can: Capabilities) -> datetime:
@@ -48,29 +41,33 @@ def not_before_opening(intents: Sequence[Intent], opens: datetime, now: datetime
     return tuple(one if one.not_before is not None else replace(one, not_before=opens) for one in intents)
 
 
-def end_of(run: Run, begins: datetime, settings: ExecutionSettings, newer: Session | None = None) -> SendingEnd:
-    """Return the end of sending. begins: when the first order is due.
-
-    newer: the first session after the one that the decision knows, if the run trades for a later one.
-    """
+def end_of(run: Run, begins: datetime, settings: ExecutionSettings) -> SendingEnd:
+    """Return the end of sending. begins: when the first order is due."""
     seconds = settings.execute_deadline_s
     late = f"execute took longer than its deadline of {seconds:g} s: this order was not sent"
     ends = [SendingEnd(begins + timedelta(seconds=seconds), late, check="deadline")]
-    if newer is not None:
-        why = f"the session {newer.day} ended before this order could leave: what was decided does not know it"
-        ends.append(SendingEnd(newer.close, why, IntentState.CANCELLED, "cancel", "newer_session"))
     if run.cut_off is not None:
         ends.append(SendingEnd(run.cut_off))
     return min(ends, key=lambda end: end.at)
 
 
 def misfit(
-    intents: Sequence[Intent], opens: datetime, now: datetime, ends: datetime, per_minute: int | None
+    intents: Sequence[Intent],
+    opens: datetime,
+    now: datetime,
+    ends: datetime,
+    per_minute: int | None,
+    newer: Session | None = None,
 ) -> Diagnostic | None:
     """Return why orders cannot all leave within their window, with the arithmetic (E806); None if they can.
 
-    opens, ends: of the window. per_minute: the most orders that the broker takes, None without a limit.
+    opens, ends: of the window. per_minute: the most orders that the broker takes, None without a limit. newer: the
+    session that completes before the one that the run trades for, if it does not know that one.
     """
+    if intents and newer is not None and opens >= newer.close:
+        message = f"the broker takes orders from {_text(opens)} on, when the session {newer.day} is complete"
+        hint = f"the cut-off of {newer.day} has passed: run it after the close, {_text(newer.close)}"
+        return Diagnostic("E806", f"{message}, and what is decided now does not know it", hint=hint)
     if intents and opens >= ends:
         message = f"the broker takes orders from {_text(opens)} on, and nothing is sent after {_text(ends)}"
         return Diagnostic("E806", message, hint="set execution.cut_off to a later time")

@@ -282,8 +282,8 @@ class Execution:
         elif halted and not self._stop.is_set():
             to, why, check, weight = IntentState.DENIED, halted, "halted", Severity.DENIAL
         if is_over:
-            end = self._end
-            to, name, why, check, weight = end.to, end.name, end.why, end.check, end.severity
+            to, name, weight = IntentState.EXPIRED, "expire", Severity.WARNING
+            why, check = self._end.why, self._end.check
             if self._paused is not None:
                 why = f"{why}: it was held, paused {self._paused.by}"
         with self._desk.ledger.transaction(name) as tx:

@@ -17,7 +17,13 @@ from sigc_pipelines.live import waiting
 from sigc_pipelines.live.decision import Decision, bounds, within_size
 from sigc_pipelines.live.finish import finish
 from sigc_pipelines.live.judging import bounds_record
-from sigc_pipelines.live.order_window import end_of, misfit, not_before_opening, opening_of
+from sigc_pipelines.live.order_window import (
+    end_of,
+    misfit,
+    newer_session,
+    not_before_opening,
+    opening_of,
+)
 from sigc_pipelines.live.reversals import account_positions, split_reversals
 from sigc_pipelines.live.sizing import decimal, lot_of, size, window_end, write_down
 from sigc_pipelines.live.slice_times import Window, window_record
@@ -69,7 +75,8 @@ def execute(
     intents = not_before_opening(intents, leaves, asked)
     first = min((i.not_before or asked for i in intents), default=asked)
     ends = end_of(context.run, max(context.run.started, first), settings).at
-    no = misfit(intents, leaves, asked, ends, can.orders_per_minute)
+    newer = newer_session(trading.calendar, context.run)
+    no = misfit(intents, leaves, asked, ends, can.orders_per_minute, newer)
     if no is not None:
         raise SigcError(no)
     marks = _marks(snapshot, now, {o.asset for o in sized})
