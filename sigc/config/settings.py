@@ -317,11 +317,17 @@ class SafetySettings(Section):
     )
     four_eyes: bool = Field(
         False,
-        description="Have a second token of the role trade confirm the reset of a breaker, raised limits, adopting and closing positions.",
+        description="Have a second token of the role trade confirm the reset of a breaker, raised limits, adopting, moves between books and closing positions.",
     )
     circuit_breakers: tuple[BreakerSettings, ...] = Field(
         (), description="More circuit breakers: {name, type, threshold, window, action} each."
     )
+
+    @model_validator(mode="after")
+    def _nobody_adopts_alone(self) -> SafetySettings:
+        if self.four_eyes and self.on_mismatch == "adopt":
+            raise ValueError("on_mismatch: adopt has no second person (four_eyes): set alert or halt")
+        return self
 
     @model_validator(mode="after")
     def _one_name_each(self) -> SafetySettings:

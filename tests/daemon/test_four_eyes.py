@@ -76,6 +76,7 @@ def test_the_reset_of_a_breaker_needs_another_token(guarded: Site) -> None:
 
 
 def test_positions_are_closed_by_two_and_halted_by_one(guarded: Site) -> None:
+    traded(guarded, "100")
     with Daemon(guarded), guarded.client() as ann, other(guarded) as bob:
         id = asked(ann, "safety/flatten", {"strategy": "momentum", "reason": "enough"})
         assert guarded.status().strategies[0].state == "halted"
@@ -84,6 +85,11 @@ def test_positions_are_closed_by_two_and_halted_by_one(guarded: Site) -> None:
         adopting = asked(ann, "book/adopt", {"reason": "by phone"})
         done = bob.post("safety/confirm", {"id": adopting}, reply=ConfirmReply)
         assert done.done == "0 entries written"
+        paying = asked(ann, "book/withdraw", {"book": "momentum/main", "amount": "30", "reason": "fees of the desk"})
+        (waits,) = bob.get("safety/pending", reply=PendingReply).calls
+        assert waits.what == "book withdraw: -30 out of momentum/main"
+        done = bob.post("safety/confirm", {"id": paying}, reply=ConfirmReply)
+        assert (done.verb, done.done) == ("book/withdraw", "1 entries written")
         with pytest.raises(SigcError, match="two must want"):  # no way past it
             ann.post("run", {"strategy": "momentum", "accepts_differences": True, "reason": "mine"})
 
@@ -112,6 +118,11 @@ def test_a_reload_that_raises_limits_is_confirmed_for_that_very_text(guarded: Si
 def test_a_second_token_must_be_there() -> None:
     with pytest.raises(ValueError, match="needs a second token of the role trade"):
         Config.model_validate({"safety": {"four_eyes": True}})
+
+
+def test_nothing_is_adopted_without_a_second_person() -> None:
+    with pytest.raises(ValueError, match="on_mismatch: adopt has no second person"):
+        SafetySettings.model_validate({"four_eyes": True, "on_mismatch": "adopt"})
 
 
 @pytest.mark.parametrize(

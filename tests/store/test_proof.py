@@ -184,7 +184,7 @@ def test_books_that_are_not_what_their_records_come_to_halt_all_until_a_person_a
         assert held is not None
         assert "A in momentum/main" in held.reason
         with ledger.transaction("control") as tx:
-            assert lift(tx, work, "", "ann", "I booked a gift")
+            assert lift(tx, work, "", "ann", "I booked a gift").seen()
         with ledger.transaction("control") as tx:
             assert proof.prove(tx) == proof.Proof()
         with ledger.reading() as connection:
@@ -202,11 +202,37 @@ def test_other_halts_accept_nothing(work: Path) -> None:
     change(work, "UPDATE books SET cash = cash + 1")
     with Ledger.open(work, SystemClock()) as ledger:
         with ledger.transaction("control") as tx:
-            assert lift(tx, work, "momentum", "ann", "prices are well")
+            assert lift(tx, work, "momentum", "ann", "prices are well").seen()
             assert not kill_file.halts_of(work)
             assert proof.accepted(tx.connection) == ()
         with ledger.reading() as connection:
             assert len(proof.faults(connection)) == 1
+
+
+def test_what_changed_after_the_halt_named_a_difference_is_not_accepted_with_it(work: Path) -> None:
+    """The halt of a person that it stands for since stays in its text."""
+    change(work, "UPDATE positions SET quantity = quantity + 10 WHERE asset = 'A'")
+    with Ledger.open(work, SystemClock()) as ledger:
+        with ledger.transaction("control") as tx:
+            halting.halt_by_hand(tx, "", "bob", "the market is odd")
+        with ledger.transaction("control") as tx:
+            proof.prove(tx)
+    change(work, "UPDATE books SET cash = cash - 700")
+    with Ledger.open(work, SystemClock()) as ledger:
+        with ledger.transaction("control") as tx:
+            lifted = lift(tx, work, "", "ann", "I booked a gift")
+        with pytest.raises(SigcError, match="something else differs than the halt named") as no:
+            lifted.seen()
+        for word in ("A in momentum/main", "cash of momentum/main", "(beside the halt by bob: the market is odd)"):
+            assert word in str(no.value)
+        with ledger.transaction("control") as tx:
+            assert proof.accepted(tx.connection) == ()
+            held = control.get(tx.connection, control.HALTED, "")
+            assert held is not None
+            assert held.reason == lifted.not_seen
+            assert lift(tx, work, "", "ann", "and the fee of the bank").seen()  # which it has named now
+            assert len(proof.accepted(tx.connection)) == 2
+            assert control.get(tx.connection, control.HALTED, "") is None
 
 
 def test_a_damaged_file_is_not_traded_on(work: Path) -> None:

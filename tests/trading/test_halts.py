@@ -49,7 +49,7 @@ WAYS = pytest.mark.parametrize("halt", [by_ledger, by_file, by_garbage])
 
 def lifted(desk: Scene, scope: str = "") -> bool:
     with desk.trading.ledger.transaction("control") as tx:
-        return lift(tx, desk.trading.ledger.directory, scope, "ann", "over")
+        return lift(tx, desk.trading.ledger.directory, scope, "ann", "over").seen()
 
 
 @WAYS

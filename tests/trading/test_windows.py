@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from sigc.daemon.runner import RunEnd
 from sigc.errors import SigcError
 from sigc.store.ledger import control, orders, runs
 from sigc.store.ledger.halting import halt_by_hand
@@ -22,6 +23,7 @@ from sigc_pipelines.brokers.protocol import BrokerOrder, OrderRequest
 from sigc_pipelines.live.apply_fills import cancel
 from sigc_pipelines.live.recover import complete, recover
 from sigc_pipelines.live.run_watch import RunWatch
+from sigc_pipelines.service.reconciled import reconcile_job
 from tests.killing import Tally, child
 from tests.trading.floor import Floor
 from tests.trading.script import D1, D2, D3, Scene, before_cut_off, free, scene, written
@@ -199,6 +201,20 @@ def test_a_run_between_the_cut_off_and_the_close_is_refused_and_one_after_the_cl
         with desk.trading.ledger.reading() as connection:
             days = {str(row[0])[:10] for row in connection.execute("SELECT at FROM fills")}
         assert days == {D3}
+
+
+@pytest.mark.parametrize(("early", "told"), [(1.5, Outcome.DONE), (0.5, Outcome.UNCHANGED)])
+def test_ledger_and_broker_are_compared_while_a_run_waits_for_the_open(
+    floor: Floor, early: float, told: Outcome
+) -> None:
+    """And not once its orders are about to leave. early: before the open, in times of the longest comparison."""
+    found: list[RunEnd] = []
+    with strict(floor) as desk:
+        at = minutes(desk) - early * desk.trading.config.execution.lookup_grace_s / 60
+        carried(desk, (at, lambda: found.append(reconcile_job(desk.trading, "job compare", "adopt"))))
+    assert found[0].outcome is told
+    words = {Outcome.DONE: "the run one waits: nothing is adopted; ledger and broker agree"}
+    assert found[0].message == words.get(told, "not compared: the run one is under way")
 
 
 def killed_while_it_waits(floor: Floor) -> None:

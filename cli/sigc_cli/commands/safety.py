@@ -204,5 +204,7 @@ def _here(work_dir: Path, scope: str, reason: str, config: Path | None) -> bool:
     if not (work_dir / FILE).is_file():
         return lift_halt(work_dir, scope)
     sign = sign_of(configuration(Choices(config=config)).config)
-    with Ledger.open(work_dir, SystemClock(), sign=sign) as ledger, ledger.transaction("control") as tx:
-        return lift(tx, work_dir, scope, who(), reason)
+    with Ledger.open(work_dir, SystemClock(), sign=sign) as ledger:
+        with ledger.transaction("control") as tx:
+            lifted = lift(tx, work_dir, scope, who(), reason)
+        return lifted.seen()

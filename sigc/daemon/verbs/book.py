@@ -35,6 +35,8 @@ from sigc.store.ledger.book_names import named
 from sigc.store.ledger.book_rename import rename_strategy
 from sigc.store.ledger.records import UNASSIGNED, BookKey
 
+MoveRequest = MoveSharesRequest | MoveCashRequest | WriteOffRequest
+
 
 @verb("book/rename-asset", "POST", Role.TRADE)
 async def book_rename_asset(call: VerbCall[Controller], request: RenameRequest) -> RenameReply:
@@ -64,43 +66,59 @@ async def book_rename(call: VerbCall[Controller], request: RenameStrategyRequest
 @verb("book/transfer", "POST", Role.TRADE)
 async def book_transfer(call: VerbCall[Controller], request: MoveSharesRequest) -> BookMovedReply:
     """Move shares of a book to another at their cost, or for cash; nothing is traded."""
-    source, to = await _named(call, request.source), await _named(call, request.to)
-    quantity = None if request.quantity == "all" else Decimal(request.quantity)
-    return await _move(call, SharesMoved(source, to, request.asset, quantity, request.is_paid), request.reason)
+    return await _asked_or_moved(call, request)
 
 
 @verb("book/deposit", "POST", Role.TRADE)
 async def book_deposit(call: VerbCall[Controller], request: MoveCashRequest) -> BookMovedReply:
     """Put cash into a book, and into a paper broker's account."""
-    what = CashMoved(await _named(call, request.book), Decimal(request.amount))
-    return await _move(call, what, request.reason)
+    return await _asked_or_moved(call, request)
 
 
 @verb("book/withdraw", "POST", Role.TRADE)
 async def book_withdraw(call: VerbCall[Controller], request: MoveCashRequest) -> BookMovedReply:
     """Take cash out of a book, and out of a paper broker's account."""
-    what = CashMoved(await _named(call, request.book), -Decimal(request.amount))
-    return await _move(call, what, request.reason)
+    return await _asked_or_moved(call, request)
 
 
 @verb("book/write-off", "POST", Role.TRADE)
 async def book_write_off(call: VerbCall[Controller], request: WriteOffRequest) -> BookMovedReply:
     """Take a worthless position out of a book, and out of a paper broker's account."""
-    what = WriteOff(await _named(call, request.book), request.asset)
-    return await _move(call, what, request.reason)
+    return await _asked_or_moved(call, request)
 
 
-async def _named(call: VerbCall[Controller], text: str) -> BookKey:
-    return await call.daemon.books.read(partial(named, text=text))
-
-
-async def _move(call: VerbCall[Controller], what: BookMove, reason: str) -> BookMovedReply:
-    if not reason:
+async def _asked_or_moved(call: VerbCall[Controller], request: MoveRequest) -> BookMovedReply:
+    if not request.reason:
         raise refusal("a change of a book needs a reason", "give one by --reason '...'")
-    with call.daemon.using() as used:
-        entries = await asyncio.to_thread(used.runner.move_books, what, who_of(call), reason)
-    call.daemon.changed.set()
+    what = await _change_of(call.daemon, call.verb, request)
+    if call.daemon.configured.loaded.config.safety.four_eyes:
+        raise await four_eyes.ask(call, request, f"{call.verb.replace('/', ' ')}: {what}", request.reason)
+    return await move(call.daemon, call.verb, request, who_of(call))
+
+
+async def move(daemon: Controller, verb: str, request: MoveRequest, who: str) -> BookMovedReply:
+    """Move shares or money by a person, or by two. Raise SigcError."""
+    what = await _change_of(daemon, verb, request)
+    with daemon.using() as used:
+        entries = await asyncio.to_thread(used.runner.move_books, what, who, request.reason)
+    daemon.changed.set()
     return BookMovedReply(tuple(map(told_adjustment, entries)))
+
+
+async def _change_of(daemon: Controller, verb: str, request: MoveRequest) -> BookMove:
+    async def book(text: str) -> BookKey:
+        return await daemon.books.read(partial(named, text=text))
+
+    match request:
+        case MoveSharesRequest():
+            quantity = None if request.quantity == "all" else Decimal(request.quantity)
+            source, to = await book(request.source), await book(request.to)
+            return SharesMoved(source, to, request.asset, quantity, request.is_paid)
+        case MoveCashRequest():
+            sign = -1 if verb == "book/withdraw" else 1
+            return CashMoved(await book(request.book), sign * Decimal(request.amount))
+        case WriteOffRequest():
+            return WriteOff(await book(request.book), request.asset)
 
 
 @verb("book/reconcile", "POST", Role.OPERATE)

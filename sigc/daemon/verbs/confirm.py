@@ -8,10 +8,10 @@ from sigc.daemon import four_eyes
 from sigc.daemon.controller import Controller
 from sigc.daemon.four_eyes import AwaitedCall
 from sigc.daemon.lifecycle.reload import reload
-from sigc.daemon.verbs.book import adopt
+from sigc.daemon.verbs.book import MoveRequest, adopt, move
 from sigc.daemon.verbs.breaker import reset
 from sigc.daemon.verbs.control import RAISES, who_of
-from sigc.rpc.messages.books import AdoptRequest
+from sigc.rpc.messages.books import AdoptRequest, MoveCashRequest, MoveSharesRequest, WriteOffRequest
 from sigc.rpc.messages.breakers import (
     BreakerResetRequest,
     ConfirmReply,
@@ -22,6 +22,13 @@ from sigc.rpc.messages.breakers import (
 from sigc.rpc.messages.requests import HoldRequest
 from sigc.rpc.schema import decode
 from sigc.rpc.verb import Nothing, Role, VerbCall, verb
+
+_MOVES: dict[str, type[MoveRequest]] = {
+    "book/transfer": MoveSharesRequest,
+    "book/deposit": MoveCashRequest,
+    "book/withdraw": MoveCashRequest,
+    "book/write-off": WriteOffRequest,
+}
 
 
 @verb("safety/pending", "GET", Role.READ)
@@ -49,6 +56,9 @@ async def _carried_out(daemon: Controller, found: AwaitedCall, who: str) -> str:
         case "book/adopt":
             adopted = await adopt(daemon, decode(AdoptRequest, found.fields), who)
             return f"{len(adopted.adopted)} entries written"
+        case "book/transfer" | "book/deposit" | "book/withdraw" | "book/write-off":
+            moved = await move(daemon, found.verb, decode(_MOVES[found.verb], found.fields), who)
+            return f"{len(moved.entries)} entries written"
         case "safety/flatten":
             hold = decode(HoldRequest, found.fields)
             with daemon.using() as used:

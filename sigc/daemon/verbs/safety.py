@@ -89,8 +89,8 @@ async def safety_resume(call: VerbCall[Controller], request: HoldRequest) -> Hal
     """End a halt, in the ledger and in the kill file."""
     daemon, scope = call.daemon, request.strategy or ""
     who, work_dir = who_of(call), daemon.start.places.work_dir
-    is_changed = await daemon.books.write(lambda tx: lift(tx, work_dir, scope, who, request.reason))
-    return await _decided(daemon, is_changed)
+    lifted = await daemon.books.write(lambda tx: lift(tx, work_dir, scope, who, request.reason))
+    return await _decided(daemon, lifted.seen())
 
 
 @verb("data/accept", "POST", Role.TRADE)

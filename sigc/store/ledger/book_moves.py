@@ -40,6 +40,10 @@ class SharesMoved:
     quantity: Decimal | None = None
     is_paid: bool = False
 
+    def __str__(self) -> str:
+        quantity = "all" if self.quantity is None else f"{self.quantity:f}"
+        return f"{quantity} {self.asset} of {_name(self.source)} to {_name(self.to)}{' for cash' * self.is_paid}"
+
 
 @dataclass(frozen=True, slots=True)
 class CashMoved:
@@ -48,6 +52,9 @@ class CashMoved:
     book: BookKey
     amount: Decimal
 
+    def __str__(self) -> str:
+        return f"{self.amount:f} {'into' if self.amount > 0 else 'out of'} {_name(self.book)}"
+
 
 @dataclass(frozen=True, slots=True)
 class WriteOff:
@@ -55,6 +62,13 @@ class WriteOff:
 
     book: BookKey
     asset: str
+
+    def __str__(self) -> str:
+        return f"{self.asset} of {_name(self.book)}"
+
+
+def _name(book: BookKey) -> str:
+    return f"{book.strategy}/{book.portfolio}"
 
 
 BookMove = SharesMoved | CashMoved | WriteOff

@@ -2,7 +2,8 @@
 
     prove(tx)           at a start: a halt that vanished from its table is a halt again; books that are not what the
                         chain comes to halt everything
-    accept(tx, ...)     a person who lifts that halt has seen what differs: the same does not halt again
+    accept(tx, ...)     a person who lifts that halt has seen what it names: the same does not halt again; what differs
+                        beyond that halts anew
     faults(connection)  all that differs, for `sigc audit verify`: decisions, books, positions, orders, fills, NAVs,
                         entries of actions and adjustments, shares of charges
 
@@ -12,6 +13,7 @@ Whoever changes a table and not the chain is found here; whoever changes both, b
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -25,7 +27,10 @@ from sigc.store.ledger.ledger import Transaction
 from sigc.store.ledger.records import ZERO, BookKey
 from sigc.store.ledger.replay import OF_BOOKS, OF_CONTROL, RENAMED, Replayed, replay
 
-NOT_WHOLE = "ledger"  # the value of the halt of a ledger that is not what its chain comes to
+_NOT_WHOLE = (
+    "ledger"  # the value of the halt of a ledger that is not what its chain comes to, before its faults' digest
+)
+_BESIDE = " (beside the halt by "  # in the reason of that halt: the one that it replaced
 _PROVER = "ledger proof"
 _ACCEPTED = "fault"  # the name of decisions: a person has seen the fault of that scope, and trades on
 _SHOWN = 5
@@ -74,17 +79,45 @@ def prove(tx: Transaction) -> Proof:
         why = f"{stop.reason} (it had vanished from the ledger)".lstrip()
         control.put(tx, stop.name, stop.scope, stop.value, stop.who, why)
     new = faults(tx.connection, is_whole=False)
-    why = f"the ledger is not what its audit comes to: {shown(new)}"
-    held = control.get(tx.connection, control.HALTED, "")
-    if new and (held is None or (held.value, held.reason) != (NOT_WHOLE, why)):
-        halting.halt(tx, "", NOT_WHOLE, _PROVER, why)
+    if new:
+        _halt_for(tx, new)
     return Proof(gone, new)
 
 
-def accept(tx: Transaction, who: str, reason: str) -> None:
-    """Record that a person has seen what differs, and lets trading go on with it."""
-    for fault in faults(tx.connection, is_whole=False):
+def is_of_proof(held: Control) -> bool:
+    """Return True for the halt that a proof has set."""
+    return held.value.partition(" ")[0] == _NOT_WHOLE
+
+
+def accept(tx: Transaction, held: Control, who: str, reason: str) -> bool:
+    """Record that a person has seen what a halt names, and lets trading go on with it.
+
+    Return False, with nothing accepted and the halt naming what differs now, if that is not the same any more.
+    """
+    found = faults(tx.connection, is_whole=False)
+    if found and held.value != _value_of(found):
+        _halt_for(tx, found)
+        return False
+    for fault in found:
         control.put(tx, _ACCEPTED, fault.key, fault.text, who, reason)
+    return True
+
+
+def _halt_for(tx: Transaction, found: tuple[LedgerFault, ...]) -> None:
+    """Halt everything and name what differs, and the halt that this one stands for from now on, if there is one."""
+    held = control.get(tx.connection, control.HALTED, "")
+    value, beside = _value_of(found), ""
+    if held is not None:
+        if held.value == value:
+            return
+        _, mark, rest = held.reason.partition(_BESIDE)
+        beside = mark + rest if is_of_proof(held) else f"{_BESIDE}{held.who}: {held.reason or held.value})"
+    halting.halt(tx, "", value, _PROVER, f"the ledger is not what its audit comes to: {shown(found)}{beside}")
+
+
+def _value_of(found: tuple[LedgerFault, ...]) -> str:
+    keys = "\n".join(sorted(fault.key for fault in found))
+    return f"{_NOT_WHOLE} {hashlib.sha256(keys.encode()).hexdigest()[:16]}"
 
 
 def accepted(connection: sqlite3.Connection) -> tuple[Control, ...]:
