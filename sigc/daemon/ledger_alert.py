@@ -37,6 +37,17 @@ InThread = Callable[[Callable[[], object]], Awaitable[object]]
 log = logging.getLogger("sigc.alerts")
 
 
+def look_further(trouble: str) -> str:
+    """Return the command that shows more of what is wrong.
+
+    >>> look_further("E310: the ledger /srv/full/ledger.sqlite can't be used: file is not a database")
+    'sigc audit verify'
+    >>> look_further("E310: the ledger /srv/w/ledger.sqlite can't be used: database or disk is full")
+    'df -h'
+    """
+    return "df -h" if "disk is full" in trouble or "No space left" in trouble else "sigc audit verify"
+
+
 class LedgerAlert:
     """The alert's state: raised or not, the channels that took it, since when the ledger can't be used."""
 
@@ -63,7 +74,7 @@ class LedgerAlert:
 
     async def _raise(self, trouble: str, channels: Mapping[str, OpenChannel], now: float) -> None:
         if self._raised is None:
-            command = "df -h" if "full" in trouble or "No space" in trouble else "sigc audit verify"
+            command = look_further(trouble)
             log.error("the ledger can't be used: %s", trouble)
             text = f"{trouble}\nNothing is traded while the ledger can't be written.\nLook further: {command}"
             self._raised, self._took = self._message("raise", explained(text, RULE)), set()
