@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -13,12 +14,23 @@ import pytest
 
 from sigc.actions import Action, ActionKind
 from sigc.clock import HandClock
+from sigc.config.breaker_settings import BreakerSettings
 from sigc.store.ledger import action_booking as booking
-from sigc.store.ledger import action_rows, books, control, orders, price_marks, runs
+from sigc.store.ledger import action_rows, books, breakers, control, orders, price_marks, runs
 from sigc.store.ledger.action_effects import DueAction
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import ZERO, BookKey, Charge, Fill, Intent, IntentState, Run, RunKey, Side
-from sigc_pipelines.live.judging import exposure, judge_of
+from sigc_pipelines.brokers.protocol import Account, Capabilities
+from sigc_pipelines.checks.exposure import Bound
+from sigc_pipelines.live.judging import (
+    BY_BOUNDS,
+    CLOSES,
+    bounds_of,
+    bounds_record,
+    closes_positions,
+    exposure,
+    judge_of,
+)
 from tests.checks.orders import WIDE
 
 AT = datetime(2024, 1, 2, 15, tzinfo=UTC)
@@ -183,3 +195,75 @@ def test_charges_are_taken_off(ledger: Ledger) -> None:
     with ledger.reading() as connection:
         at = exposure(connection, TODAY)
     assert at.cash == at.nav == 997
+
+
+def decided(ledger: Ledger, of: Run, said: dict[str, object]) -> None:
+    with ledger.transaction("intents") as tx:
+        runs.mark_decided(tx, of)
+        tx.audit(runs.event("run.decided", of, said))
+
+
+def test_the_measures_of_a_decision_are_read_as_they_were_written_down(ledger: Ledger) -> None:
+    planned(ledger, TODAY)
+    with ledger.reading() as connection:
+        assert bounds_of(connection, TODAY.id) == ({}, BY_BOUNDS)
+    exact = Bound(Decimal("-0.1"), Decimal("12.50"), Decimal("1e-9"), Decimal(10) ** 12)
+    bounds = {"B": Bound(Decimal(7), Decimal(1)), "A": exact}
+    decided(ledger, TODAY, bounds_record(bounds, {"max_order_pct", "max_adv_pct"}))
+    with ledger.reading() as connection:
+        assert bounds_of(connection, TODAY.id) == (bounds, ("max_adv_pct", "max_order_pct"))
+
+
+class Poor:
+    """A broker without a cent of buying power."""
+
+    def capabilities(self) -> Capabilities:
+        return Capabilities("b", True, simulated=False)
+
+    def account(self) -> Account:
+        return Account(Decimal(0), Decimal(0), Decimal(0))
+
+
+@pytest.mark.parametrize("closes", [True, False, None])
+def test_what_closes_positions_passes_halts_and_the_account_but_never_zero(ledger: Ledger, closes: bool | None) -> None:
+    planned(ledger, BEFORE, one(BEFORE, "1", "sell", 30))
+    fill(ledger, "1", "sell", 30)  # 30 short
+    close, adds = one(TODAY, "2", "buy", 30), one(TODAY, "3", "buy", 1, "B")
+    planned(ledger, TODAY, close, adds, account={"max_buying_power": 1.0})
+    beyond = replace(close, quantity=Decimal(31))
+    if closes is not None:
+        decided(ledger, TODAY, {CLOSES: closes})
+    with ledger.reading() as connection:
+        assert closes_positions(connection, TODAY.id) is (closes is True)
+    judge = judge_of(ledger, TODAY, ledger.clock, Poor())  # type: ignore[arg-type]
+    assert denials(ledger, judge, adds) == (["reduce_only"] if closes else ["account_power"])
+    with ledger.transaction("control") as tx:
+        control.put(tx, control.HALTED, "", "by hand", "ann", "enough")
+    assert denials(ledger, judge, close) == ([] if closes else ["halted"])
+    assert denials(ledger, judge, beyond) == (["reduce_only"] if closes else ["halted"])
+
+
+def test_a_breaker_that_lets_reductions_pass_says_so_and_binds_no_closing_run(ledger: Ledger) -> None:
+    planned(ledger, BEFORE, one(BEFORE, "1", "sell", 30))
+    fill(ledger, "1", "sell", 30)
+    less, more = one(TODAY, "2", "buy", 30), one(TODAY, "3", "sell", 1)
+    planned(ledger, TODAY, less)
+    judge = judge_of(ledger, TODAY, ledger.clock)
+    assert denials(ledger, judge, more) == []
+    rule = BreakerSettings(type="drawdown", threshold=0.1, action="reduce_exposure", name="deep")
+    with ledger.transaction("control") as tx:
+        breakers.trip(tx, rule, None, 0.2, "2024-01-01", "a fifth is lost")
+    assert denials(ledger, judge, less) == []
+    with ledger.transaction("send") as tx:
+        (found,) = judge(tx, more)
+    assert found.check == "reduce_only"
+    assert found.message == "only orders that reduce are sent: the breaker deep has tripped: a fifth is lost"
+    with ledger.transaction("send") as tx:  # what is wrong with the order itself is said first
+        wrong = judge(tx, replace(more, quantity=Decimal(10**12)))
+    assert "reduce_only" not in [f.check for f in wrong]
+    assert wrong
+    decided(ledger, TODAY, {CLOSES: True})
+    judge = judge_of(ledger, TODAY, ledger.clock)
+    with ledger.transaction("send") as tx:
+        (found,) = judge(tx, replace(less, quantity=Decimal(31)))
+    assert found.message == "the order may take A beyond zero"
