@@ -22,6 +22,7 @@ from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import ZERO, BookKey, Charge, Fill, Intent, IntentState, Run, RunKey, Side
 from sigc_pipelines.brokers.protocol import Account, Capabilities
 from sigc_pipelines.checks.exposure import Bound
+from sigc_pipelines.live.account_judge import whole_exposure
 from sigc_pipelines.live.judging import (
     BY_BOUNDS,
     CLOSES,
@@ -215,12 +216,15 @@ def test_the_measures_of_a_decision_are_read_as_they_were_written_down(ledger: L
 
 
 class Poor:
-    """A broker without a cent of buying power."""
+    """A broker that trades, without a cent of buying power."""
+
+    asked = 0
 
     def capabilities(self) -> Capabilities:
         return Capabilities("b", True, simulated=False)
 
     def account(self) -> Account:
+        self.asked += 1
         return Account(Decimal(0), Decimal(0), Decimal(0))
 
 
@@ -267,3 +271,79 @@ def test_a_breaker_that_lets_reductions_pass_says_so_and_binds_no_closing_run(le
     with ledger.transaction("send") as tx:
         (found,) = judge(tx, replace(less, quantity=Decimal(31)))
     assert found.message == "the order may take A beyond zero"
+
+
+OTHER = Run("theirs", RunKey("two", "main", "2024-01-02"), "2023-12-29", 0, AT, "ann")
+
+
+def beside(ledger: Ledger, *intents: Intent) -> None:
+    """A second book, of 500, and a run of it that knows C at 40."""
+    with ledger.transaction("plan") as tx:
+        books.open_book(tx, BookKey("two", "main"), Decimal(500), AT)
+        runs.open_run(tx, OTHER, WIDE)
+        runs.mark_decided(tx, OTHER)
+        orders.plan(tx, intents)
+        price_marks.put_marks(tx, OTHER.id, {"C": price_marks.Mark(Decimal(40)), "A": price_marks.Mark(Decimal(9))})
+
+
+def test_the_account_is_all_books_at_the_prices_of_the_run(ledger: Ledger) -> None:
+    """30 of A at 10 here, 5 there: 35 at this run's 12. Two of C are known to the other book alone, as is D."""
+    planned(ledger, BEFORE, one(BEFORE, "1", "buy", 30))
+    beside(ledger, one(OTHER, "2", "buy", 5), one(OTHER, "3", "buy", 2, "C"), one(OTHER, "4", "sell", 6, "D"))
+    planned(ledger, TODAY)
+    fill(ledger, "1", "buy", 30)
+    fill(ledger, "2", "buy", 5)
+    done = Fill("f3", "3", "C", Side.BUY, Decimal(2), Decimal(10), ZERO, AT)
+    with ledger.transaction("fills") as tx:
+        books.take_in(tx, (done,), (), "2")
+    with ledger.reading() as connection:
+        whole = whole_exposure(connection, TODAY)
+    assert whole.cash == 1_500 - 350 - 20
+    assert whole.line("A").quantity == 35
+    assert [whole.line(asset).price for asset in "AD"] == [12, 10]
+    assert whole.line("D").selling == 6
+    assert whole.nav == whole.cash + 35 * 12 + 2 * 40
+
+
+@pytest.mark.parametrize(("simulated", "holds"), [(False, True), (True, False)])
+def test_an_opposite_order_of_another_book_holds_one_up_once_it_is_open(
+    ledger: Ledger, simulated: bool, holds: bool
+) -> None:
+    mine, theirs = one(TODAY, "1", "buy", 5), one(OTHER, "2", "sell", 5)
+    beside(ledger, theirs)
+    planned(ledger, TODAY, mine, account={"max_gross": 100.0})
+    broker = Simulating() if simulated else Poor()
+    judge = judge_of(ledger, TODAY, ledger.clock, broker)  # type: ignore[arg-type]
+    assert denials(ledger, judge, mine) == []  # planned, it may never leave
+    state(ledger, "2", IntentState.SENDING)
+    assert bool(denials(ledger, judge, mine)) is holds
+    assert broker.asked == 0  # no limit needs its buying power
+
+
+class Simulating(Poor):
+    """One that is told the market."""
+
+    def capabilities(self) -> Capabilities:
+        return Capabilities("paper", False, simulated=True)
+
+    def mark(self, *market: object) -> None: ...
+
+    def deposit(self, *paid: object) -> None: ...
+
+    def write_off(self, *lost: object) -> None: ...
+
+    def act(self, *actions: object) -> None: ...
+
+    def announce(self, *actions: object) -> None: ...
+
+
+def test_the_account_is_counted_anew_when_another_book_has_changed(ledger: Ledger) -> None:
+    """Ten per cent of both books, 1,500, are 150: ten of A at 12 are too many beside their five that are open."""
+    mine, theirs = one(TODAY, "1", "buy", 10), one(OTHER, "2", "buy", 5)
+    beside(ledger, theirs)
+    planned(ledger, TODAY, mine, account={"max_position": 0.1})
+    judge = judge_of(ledger, TODAY, ledger.clock, Poor())  # type: ignore[arg-type]
+    assert denials(ledger, judge, mine) == ["account_position"]
+    with ledger.transaction("cancel") as tx:
+        orders.moved(tx, theirs, IntentState.CANCELLED)
+    assert denials(ledger, judge, mine) == []
