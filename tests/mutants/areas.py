@@ -72,6 +72,7 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "tests/trading/test_execute.py",
             "tests/trading/test_waits.py",
             "tests/trading/test_holding.py",
+            "tests/trading/test_account.py",
         ),
         "pipelines/sigc_pipelines/live/slices.py": ("tests/trading/test_respread.py",),
         "pipelines/sigc_pipelines/live/finish.py": (

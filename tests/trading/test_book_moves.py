@@ -334,6 +334,8 @@ def test_at_a_real_broker_a_position_is_written_off_when_it_has_left_the_account
     desk.moved(SharesMoved(ONE, TWO, "A", D(50)))
     can, held = replace(desk.broker.capabilities(), simulated=False), desk.broker.positions()
     desk.broker.capabilities = lambda: can  # type: ignore[method-assign]
+    desk.broker.deposit("gone", -desk.broker.account().cash)
+    desk.moved(CashMoved(TWO, D(-10)))  # who withdraws has taken it out of the account by himself
     without = "and without this position the ledger would hold 50"
     assert refused(desk, WriteOff(ONE, "A")) == f"E804 the broker holds 200 of A, {without}"
     assert refused(desk, WriteOff(ONE, "C")) == "E804 one/main does not hold C"

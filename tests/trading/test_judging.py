@@ -277,30 +277,30 @@ OTHER = Run("theirs", RunKey("two", "main", "2024-01-02"), "2023-12-29", 0, AT, 
 
 
 def beside(ledger: Ledger, *intents: Intent) -> None:
-    """A second book, of 500, and a run of it that knows C at 40."""
+    """A second book, of 500, and a run of it that knows E at 40."""
     with ledger.transaction("plan") as tx:
         books.open_book(tx, BookKey("two", "main"), Decimal(500), AT)
         runs.open_run(tx, OTHER, WIDE)
         runs.mark_decided(tx, OTHER)
         orders.plan(tx, intents)
-        price_marks.put_marks(tx, OTHER.id, {"C": price_marks.Mark(Decimal(40)), "A": price_marks.Mark(Decimal(9))})
+        price_marks.put_marks(tx, OTHER.id, {"E": price_marks.Mark(Decimal(40)), "A": price_marks.Mark(Decimal(9))})
 
 
 def test_the_account_is_all_books_at_the_prices_of_the_run(ledger: Ledger) -> None:
-    """30 of A at 10 here, 5 there: 35 at this run's 12. Two of C are known to the other book alone, as is D."""
+    """30 of A at 10 here, 5 there: 35 at this run's 12. Two of E are known to the other book alone, as is D."""
     planned(ledger, BEFORE, one(BEFORE, "1", "buy", 30))
-    beside(ledger, one(OTHER, "2", "buy", 5), one(OTHER, "3", "buy", 2, "C"), one(OTHER, "4", "sell", 6, "D"))
+    beside(ledger, one(OTHER, "2", "buy", 5), one(OTHER, "3", "buy", 2, "E"), one(OTHER, "4", "sell", 6, "D"))
     planned(ledger, TODAY)
     fill(ledger, "1", "buy", 30)
     fill(ledger, "2", "buy", 5)
-    done = Fill("f3", "3", "C", Side.BUY, Decimal(2), Decimal(10), ZERO, AT)
+    done = Fill("f3", "3", "E", Side.BUY, Decimal(2), Decimal(10), ZERO, AT)
     with ledger.transaction("fills") as tx:
         books.take_in(tx, (done,), (), "2")
     with ledger.reading() as connection:
         whole = whole_exposure(connection, TODAY)
     assert whole.cash == 1_500 - 350 - 20
     assert whole.line("A").quantity == 35
-    assert [whole.line(asset).price for asset in "AD"] == [12, 10]
+    assert [whole.line(asset).price for asset in "ADE"] == [12, 10, 40]
     assert whole.line("D").selling == 6
     assert whole.nav == whole.cash + 35 * 12 + 2 * 40
 
@@ -318,6 +318,18 @@ def test_an_opposite_order_of_another_book_holds_one_up_once_it_is_open(
     state(ledger, "2", IntentState.SENDING)
     assert bool(denials(ledger, judge, mine)) is holds
     assert broker.asked == 0  # no limit needs its buying power
+
+
+def test_what_closes_positions_waits_for_no_other_book(ledger: Ledger) -> None:
+    planned(ledger, BEFORE, one(BEFORE, "1", "sell", 30))
+    fill(ledger, "1", "sell", 30)
+    close = one(TODAY, "2", "buy", 30)
+    beside(ledger, one(OTHER, "3", "sell", 5))
+    state(ledger, "3", IntentState.SENDING)
+    planned(ledger, TODAY, close)
+    assert denials(ledger, judge_of(ledger, TODAY, ledger.clock, Poor()), close) != []  # type: ignore[arg-type]
+    decided(ledger, TODAY, {CLOSES: True})
+    assert denials(ledger, judge_of(ledger, TODAY, ledger.clock, Poor()), close) == []  # type: ignore[arg-type]
 
 
 class Simulating(Poor):

@@ -21,7 +21,7 @@ from sigc.store.ledger import books, orders, runs
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import ZERO, BookKey, Fill, Intent, IntentState, Run, RunKey, Side
 from sigc_pipelines.brokers.protocol import Account, Activities, Capabilities, UnreachableError
-from sigc_pipelines.live.reversals import FillGate, split_reversals
+from sigc_pipelines.live.reversals import FillGate, account_positions, split_reversals
 from sigc_pipelines.live.send_orders import Desk
 from sigc_pipelines.live.sizing import Order, write_down
 
@@ -32,12 +32,12 @@ RUN = Run("r", KEY, "2023-12-29", 0, NOW, "ann", cut_off=NOW + timedelta(hours=5
 
 
 def parts(
-    orders: Sequence[Order], held: Mapping[str, Decimal], lot: str = "1", slices: int = 0
+    orders: Sequence[Order], held: Mapping[str, Decimal], lot: str = "1", slices: int = 0, short_lot: int = 1
 ) -> tuple[tuple[Intent, ...], tuple[Intent, ...]]:
     """The intents as they are written down, and in parts."""
     settings = ExecutionSettings(style="twap", slices=slices) if slices else ExecutionSettings()
     whole = write_down(orders, RUN, "ledger", settings, D(lot), NOW)
-    return whole, split_reversals(whole, RUN, "ledger", held, D(1))
+    return whole, split_reversals(whole, RUN, "ledger", held, D(short_lot))
 
 
 def order(asset: str, change: Decimal | int | str) -> Order:
@@ -62,6 +62,13 @@ def test_what_does_not_cross_zero_is_as_it_was() -> None:
 def test_a_short_part_is_whole_and_may_be_none() -> None:
     _, made = parts([order("A", "-5.5"), order("B", "-3.2")], {"A": D("2.25"), "B": D(3)}, lot="0.05")
     assert [(i.asset, i.quantity) for i in made] == [("A", D("2.25")), ("A", D(3)), ("B", D(3))]
+    _, made = parts([order("A", -28)], {"A": D(1)}, short_lot=10)
+    assert [i.quantity for i in made] == [D(1), D(20)]
+
+
+def test_a_fraction_of_a_share_that_is_added_to_is_not_closed() -> None:
+    whole, same = parts([order("A", 10)], {"A": D("0.5")})
+    assert same == whole
 
 
 @given(
@@ -262,3 +269,16 @@ def test_the_book_is_looked_at_ever_more_rarely_until_something_is_filled(ledger
     broker.power = D(600)
     broker.fills.append(replace(filled("first", -60, quantity=40), execution_id="e2"))
     assert held.held_until(mine) is None
+
+
+def test_the_account_holds_what_all_books_hold(ledger: Ledger) -> None:
+    hold(ledger, 60)
+    run = Run("r2", RunKey("t", "main", "2024-01-02"), "2023-12-29", 0, NOW, "ann")
+    theirs = Intent("theirs", "r2", run.key, 0, "A", Side.SELL, D(25), D(100))
+    with ledger.transaction("plan") as tx:
+        books.open_book(tx, BookKey("t", "main"), D(100_000), NOW)
+        runs.open_run(tx, run, {})
+        orders.plan(tx, [theirs])
+        books.take_in(tx, (filled("theirs", -25),), (), "")
+    with ledger.reading() as connection:
+        assert account_positions(connection) == {"A": 35}

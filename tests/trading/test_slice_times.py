@@ -105,7 +105,7 @@ def test_orders_without_slices_have_no_window_and_are_never_late(world: World) -
 
 def test_what_missed_its_time_is_spread_over_the_rest_of_the_hour(world: World) -> None:
     """The first left in time; nothing went for 40 minutes; three go into the last twenty, as far apart as can be."""
-    world.planned(WHOLE, *FOUR, slice_of("q", 0, 45, "C"), slice_of("q", 1, 52, "C"))
+    world.planned(WHOLE, *FOUR[::-1], slice_of("q", 0, 45, "C"), slice_of("q", 1, 52, "C"))
     times = SliceTimes(world.desk, RUN)
     assert times.replan([*world.all().values()]) == ()
     world.sent("p0", 0)
@@ -135,6 +135,10 @@ def test_two_slices_are_a_quarter_of_the_gap_apart_also_from_one_that_may_have_l
     world.sent("p0", 3)
     times.replan([*world.all().values()])
     assert times.earliest(two) == at(3 + 15 / 4)
+    world.clock.turn(at(16))
+    times.left(two)
+    assert times.earliest(three) == at(16 + 15 / 4)  # the last of them counts
+    times.came_back(two)
     with world.ledger.transaction("resolve") as tx:  # it did not reach the broker
         orders.moved(tx, world.all()["p0"], S.PLANNED)
     times.replan([*world.all().values()])
