@@ -71,7 +71,8 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "pipelines/sigc_pipelines/live/send_orders.py": (
             "tests/trading/test_execute.py",
             "tests/trading/test_waits.py",
-            "tests/trading/test_slices.py",
+            "tests/trading/test_holding.py",
+            "tests/trading/test_account.py",
         ),
         "pipelines/sigc_pipelines/live/slices.py": ("tests/trading/test_respread.py",),
         "pipelines/sigc_pipelines/live/finish.py": (
@@ -94,6 +95,48 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "pipelines/sigc_pipelines/live/sizing.py": ("tests/trading/test_sizing.py",),
         "pipelines/sigc_pipelines/live/valuing.py": ("tests/trading/test_valuing.py",),
+        "pipelines/sigc_pipelines/live/account_judge.py": (
+            "tests/trading/test_judging.py",
+            "tests/trading/test_account.py",
+            "tests/trading/test_accounts.py",
+        ),
+        "pipelines/sigc_pipelines/live/move_books.py": ("tests/trading/test_book_moves.py",),
+        "pipelines/sigc_pipelines/live/order_answers.py": (
+            "tests/trading/test_execute.py",
+            "tests/trading/test_recover.py",
+            "tests/trading/test_stopping.py",
+        ),
+        "pipelines/sigc_pipelines/live/order_window.py": (
+            "tests/trading/test_order_window.py",
+            "tests/trading/test_windows.py",
+        ),
+        "pipelines/sigc_pipelines/live/reversals.py": ("tests/trading/test_reversals.py",),
+        "pipelines/sigc_pipelines/live/scratch.py": ("tests/trading/test_scratch.py",),
+        "pipelines/sigc_pipelines/live/slice_times.py": ("tests/trading/test_slice_times.py",),
+        "pipelines/sigc_pipelines/live/stage_thread.py": ("tests/trading/test_deadlines.py",),
+        "pipelines/sigc_pipelines/live/tripping.py": ("tests/trading/test_breakers.py",),
+        "pipelines/sigc_pipelines/live/unresolved.py": (
+            "tests/trading/test_execute.py",
+            "tests/trading/test_recover.py",
+        ),
+        "pipelines/sigc_pipelines/stopping/breaker_closing.py": ("tests/trading/test_breakers.py",),
+        "pipelines/sigc_pipelines/stopping/cancel_open.py": (
+            "tests/trading/test_stopping.py",
+            "tests/trading/test_getting_out.py",
+        ),
+        "pipelines/sigc_pipelines/stopping/closing_out.py": (
+            "tests/trading/test_closing_out.py",
+            "tests/trading/test_getting_out.py",
+        ),
+        "pipelines/sigc_pipelines/stopping/halts.py": (
+            "tests/trading/test_waits.py",
+            "tests/trading/test_halts.py",
+        ),
+        "pipelines/sigc_pipelines/stopping/kill_switch.py": (
+            "tests/trading/test_kill_switch.py",
+            "tests/trading/test_closing_out.py",
+        ),
+        "pipelines/sigc_pipelines/stopping/live_start.py": ("tests/trading/test_live_start.py",),
         "pipelines/sigc_pipelines/portfolio/constraints.py": ("tests/pipelines/test_project.py",),
         "pipelines/sigc_pipelines/portfolio/nearest_book.py": ("tests/pipelines/test_project.py",),
         "pipelines/sigc_pipelines/portfolio/rebalance.py": ("tests/pipelines/test_rebalance.py",),

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -316,3 +317,39 @@ def test_no_move_wins_or_loses_anything(
         desk.follow(DAYS[3])
         navs = [desk.navs(key)[-1].nav for key in (ONE, TWO)]
         assert sum(navs, D(0)) == 2 * CAPITAL + 100 * (110 - 80) + 100 * (110 - 100) - 30 * (110 - 80)
+
+
+def test_the_paper_broker_pays_out_what_it_has_and_no_more(desk: Desk) -> None:
+    """Its account was emptied by itself, but for 1,000: the books have two million."""
+    desk.broker.deposit("taken", 1_000 - desk.broker.account().cash)
+    assert "the paper broker has 1000.000000 of cash, less than 1001" in refused(desk, CashMoved(TWO, D(-1_001)))
+    desk.moved(CashMoved(TWO, D(-1_000)))
+    assert desk.broker.account().cash == 0
+    desk.moved(CashMoved(TWO, D(5)))  # a deposit asks for no cash
+    assert desk.broker.account().cash == 5
+
+
+def test_at_a_real_broker_a_position_is_written_off_when_it_has_left_the_account(desk: Desk) -> None:
+    """200 are held, 50 of them by the other book: the broker must have come down to these."""
+    desk.moved(SharesMoved(ONE, TWO, "A", D(50)))
+    can, held = replace(desk.broker.capabilities(), simulated=False), desk.broker.positions()
+    desk.broker.capabilities = lambda: can  # type: ignore[method-assign]
+    desk.broker.deposit("gone", -desk.broker.account().cash)
+    desk.moved(CashMoved(TWO, D(-10)))  # who withdraws has taken it out of the account by himself
+    without = "and without this position the ledger would hold 50"
+    assert refused(desk, WriteOff(ONE, "A")) == f"E804 the broker holds 200 of A, {without}"
+    assert refused(desk, WriteOff(ONE, "C")) == "E804 one/main does not hold C"
+    desk.broker.positions = lambda: {**held, "A": D(50), "C": D(7)}  # type: ignore[method-assign]
+    assert refused(desk, WriteOff(ONE, "C")) == "E804 one/main does not hold C"
+    desk.moved(WriteOff(ONE, "A"))
+    assert (desk.has(ONE)[0], desk.has(TWO)[0]) == ({"B": -30}, {"A": 50})
+
+
+def test_what_was_filled_meanwhile_is_taken_in_before_a_move(desk: Desk) -> None:
+    """Ten more of A, ordered before the close of the third session and filled by it."""
+    desk.order(ONE, "A", 10)
+    session = DAYS[3]
+    desk.clock.turn(session.close + timedelta(minutes=1))
+    desk.broker.mark(str(session.day), session.close, *desk.closes.on(str(session.day)))
+    desk.moved(SharesMoved(ONE, TWO, "A"))
+    assert desk.has(TWO)[0] == {"A": 210}

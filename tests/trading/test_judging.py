@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -13,12 +14,24 @@ import pytest
 
 from sigc.actions import Action, ActionKind
 from sigc.clock import HandClock
+from sigc.config.breaker_settings import BreakerSettings
 from sigc.store.ledger import action_booking as booking
-from sigc.store.ledger import action_rows, books, control, orders, price_marks, runs
+from sigc.store.ledger import action_rows, books, breakers, control, orders, price_marks, runs
 from sigc.store.ledger.action_effects import DueAction
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import ZERO, BookKey, Charge, Fill, Intent, IntentState, Run, RunKey, Side
-from sigc_pipelines.live.judging import exposure, judge_of
+from sigc_pipelines.brokers.protocol import Account, Capabilities
+from sigc_pipelines.checks.exposure import Bound
+from sigc_pipelines.live.account_judge import whole_exposure
+from sigc_pipelines.live.judging import (
+    BY_BOUNDS,
+    CLOSES,
+    bounds_of,
+    bounds_record,
+    closes_positions,
+    exposure,
+    judge_of,
+)
 from tests.checks.orders import WIDE
 
 AT = datetime(2024, 1, 2, 15, tzinfo=UTC)
@@ -183,3 +196,166 @@ def test_charges_are_taken_off(ledger: Ledger) -> None:
     with ledger.reading() as connection:
         at = exposure(connection, TODAY)
     assert at.cash == at.nav == 997
+
+
+def decided(ledger: Ledger, of: Run, said: dict[str, object]) -> None:
+    with ledger.transaction("intents") as tx:
+        runs.mark_decided(tx, of)
+        tx.audit(runs.event("run.decided", of, said))
+
+
+def test_the_measures_of_a_decision_are_read_as_they_were_written_down(ledger: Ledger) -> None:
+    planned(ledger, TODAY)
+    with ledger.reading() as connection:
+        assert bounds_of(connection, TODAY.id) == ({}, BY_BOUNDS)
+    exact = Bound(Decimal("-0.1"), Decimal("12.50"), Decimal("1e-9"), Decimal(10) ** 12)
+    bounds = {"B": Bound(Decimal(7), Decimal(1)), "A": exact}
+    decided(ledger, TODAY, bounds_record(bounds, {"max_order_pct", "max_adv_pct"}))
+    with ledger.reading() as connection:
+        assert bounds_of(connection, TODAY.id) == (bounds, ("max_adv_pct", "max_order_pct"))
+
+
+class Poor:
+    """A broker that trades, without a cent of buying power."""
+
+    asked = 0
+
+    def capabilities(self) -> Capabilities:
+        return Capabilities("b", True, simulated=False)
+
+    def account(self) -> Account:
+        self.asked += 1
+        return Account(Decimal(0), Decimal(0), Decimal(0))
+
+
+@pytest.mark.parametrize("closes", [True, False, None])
+def test_what_closes_positions_passes_halts_and_the_account_but_never_zero(ledger: Ledger, closes: bool | None) -> None:
+    planned(ledger, BEFORE, one(BEFORE, "1", "sell", 30))
+    fill(ledger, "1", "sell", 30)  # 30 short
+    close, adds = one(TODAY, "2", "buy", 30), one(TODAY, "3", "buy", 1, "B")
+    planned(ledger, TODAY, close, adds, account={"max_buying_power": 1.0})
+    beyond = replace(close, quantity=Decimal(31))
+    if closes is not None:
+        decided(ledger, TODAY, {CLOSES: closes})
+    with ledger.reading() as connection:
+        assert closes_positions(connection, TODAY.id) is (closes is True)
+    judge = judge_of(ledger, TODAY, ledger.clock, Poor())  # type: ignore[arg-type]
+    assert denials(ledger, judge, adds) == (["reduce_only"] if closes else ["account_power"])
+    with ledger.transaction("control") as tx:
+        control.put(tx, control.HALTED, "", "by hand", "ann", "enough")
+    assert denials(ledger, judge, close) == ([] if closes else ["halted"])
+    assert denials(ledger, judge, beyond) == (["reduce_only"] if closes else ["halted"])
+
+
+def test_a_breaker_that_lets_reductions_pass_says_so_and_binds_no_closing_run(ledger: Ledger) -> None:
+    planned(ledger, BEFORE, one(BEFORE, "1", "sell", 30))
+    fill(ledger, "1", "sell", 30)
+    less, more = one(TODAY, "2", "buy", 30), one(TODAY, "3", "sell", 1)
+    planned(ledger, TODAY, less)
+    judge = judge_of(ledger, TODAY, ledger.clock)
+    assert denials(ledger, judge, more) == []
+    rule = BreakerSettings(type="drawdown", threshold=0.1, action="reduce_exposure", name="deep")
+    with ledger.transaction("control") as tx:
+        breakers.trip(tx, rule, None, 0.2, "2024-01-01", "a fifth is lost")
+    assert denials(ledger, judge, less) == []
+    with ledger.transaction("send") as tx:
+        (found,) = judge(tx, more)
+    assert found.check == "reduce_only"
+    assert found.message == "only orders that reduce are sent: the breaker deep has tripped: a fifth is lost"
+    with ledger.transaction("send") as tx:  # what is wrong with the order itself is said first
+        wrong = judge(tx, replace(more, quantity=Decimal(10**12)))
+    assert "reduce_only" not in [f.check for f in wrong]
+    assert wrong
+    decided(ledger, TODAY, {CLOSES: True})
+    judge = judge_of(ledger, TODAY, ledger.clock)
+    with ledger.transaction("send") as tx:
+        (found,) = judge(tx, replace(less, quantity=Decimal(31)))
+    assert found.message == "the order may take A beyond zero"
+
+
+OTHER = Run("theirs", RunKey("two", "main", "2024-01-02"), "2023-12-29", 0, AT, "ann")
+
+
+def beside(ledger: Ledger, *intents: Intent) -> None:
+    """A second book, of 500, and a run of it that knows E at 40."""
+    with ledger.transaction("plan") as tx:
+        books.open_book(tx, BookKey("two", "main"), Decimal(500), AT)
+        runs.open_run(tx, OTHER, WIDE)
+        runs.mark_decided(tx, OTHER)
+        orders.plan(tx, intents)
+        price_marks.put_marks(tx, OTHER.id, {"E": price_marks.Mark(Decimal(40)), "A": price_marks.Mark(Decimal(9))})
+
+
+def test_the_account_is_all_books_at_the_prices_of_the_run(ledger: Ledger) -> None:
+    """30 of A at 10 here, 5 there: 35 at this run's 12. Two of E are known to the other book alone, as is D."""
+    planned(ledger, BEFORE, one(BEFORE, "1", "buy", 30))
+    beside(ledger, one(OTHER, "2", "buy", 5), one(OTHER, "3", "buy", 2, "E"), one(OTHER, "4", "sell", 6, "D"))
+    planned(ledger, TODAY)
+    fill(ledger, "1", "buy", 30)
+    fill(ledger, "2", "buy", 5)
+    done = Fill("f3", "3", "E", Side.BUY, Decimal(2), Decimal(10), ZERO, AT)
+    with ledger.transaction("fills") as tx:
+        books.take_in(tx, (done,), (), "2")
+    with ledger.reading() as connection:
+        whole = whole_exposure(connection, TODAY)
+    assert whole.cash == 1_500 - 350 - 20
+    assert whole.line("A").quantity == 35
+    assert [whole.line(asset).price for asset in "ADE"] == [12, 10, 40]
+    assert whole.line("D").selling == 6
+    assert whole.nav == whole.cash + 35 * 12 + 2 * 40
+
+
+@pytest.mark.parametrize(("simulated", "holds"), [(False, True), (True, False)])
+def test_an_opposite_order_of_another_book_holds_one_up_once_it_is_open(
+    ledger: Ledger, simulated: bool, holds: bool
+) -> None:
+    mine, theirs = one(TODAY, "1", "buy", 5), one(OTHER, "2", "sell", 5)
+    beside(ledger, theirs)
+    planned(ledger, TODAY, mine, account={"max_gross": 100.0})
+    broker = Simulating() if simulated else Poor()
+    judge = judge_of(ledger, TODAY, ledger.clock, broker)  # type: ignore[arg-type]
+    assert denials(ledger, judge, mine) == []  # planned, it may never leave
+    state(ledger, "2", IntentState.SENDING)
+    assert bool(denials(ledger, judge, mine)) is holds
+    assert broker.asked == 0  # no limit needs its buying power
+
+
+def test_what_closes_positions_waits_for_no_other_book(ledger: Ledger) -> None:
+    planned(ledger, BEFORE, one(BEFORE, "1", "sell", 30))
+    fill(ledger, "1", "sell", 30)
+    close = one(TODAY, "2", "buy", 30)
+    beside(ledger, one(OTHER, "3", "sell", 5))
+    state(ledger, "3", IntentState.SENDING)
+    planned(ledger, TODAY, close)
+    assert denials(ledger, judge_of(ledger, TODAY, ledger.clock, Poor()), close) != []  # type: ignore[arg-type]
+    decided(ledger, TODAY, {CLOSES: True})
+    assert denials(ledger, judge_of(ledger, TODAY, ledger.clock, Poor()), close) == []  # type: ignore[arg-type]
+
+
+class Simulating(Poor):
+    """One that is told the market."""
+
+    def capabilities(self) -> Capabilities:
+        return Capabilities("paper", False, simulated=True)
+
+    def mark(self, *market: object) -> None: ...
+
+    def deposit(self, *paid: object) -> None: ...
+
+    def write_off(self, *lost: object) -> None: ...
+
+    def act(self, *actions: object) -> None: ...
+
+    def announce(self, *actions: object) -> None: ...
+
+
+def test_the_account_is_counted_anew_when_another_book_has_changed(ledger: Ledger) -> None:
+    """Ten per cent of both books, 1,500, are 150: ten of A at 12 are too many beside their five that are open."""
+    mine, theirs = one(TODAY, "1", "buy", 10), one(OTHER, "2", "buy", 5)
+    beside(ledger, theirs)
+    planned(ledger, TODAY, mine, account={"max_position": 0.1})
+    judge = judge_of(ledger, TODAY, ledger.clock, Poor())  # type: ignore[arg-type]
+    assert denials(ledger, judge, mine) == ["account_position"]
+    with ledger.transaction("cancel") as tx:
+        orders.moved(tx, theirs, IntentState.CANCELLED)
+    assert denials(ledger, judge, mine) == []

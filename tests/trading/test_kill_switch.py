@@ -116,3 +116,14 @@ def test_what_is_filled_before_the_cancel_comes_is_told(floor: Floor) -> None:
         assert assets(reply.cancelled) == ["B", "C"]
         assert "1 order filled before the cancel came" in kill_text(reply)
         assert desk.held() == {"A": Decimal(1000)}
+
+
+def test_positions_stay_unless_a_person_asks_to_close_them(floor: Floor) -> None:
+    with scene(floor, D1) as desk:
+        desk.run("one")
+    with scene(floor, D2) as desk:
+        desk.run("two")
+        reply = kill(desk.trading, "", "ann", "enough")
+        assert (reply.closing, reply.session) == ((), None)
+        assert desk.broker.submits == 0
+        assert desk.held() == dict.fromkeys("ABC", Decimal(1_000))

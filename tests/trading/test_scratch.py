@@ -76,6 +76,9 @@ def test_a_run_by_hand_before_it_trades_a_scratch_account_and_changes_no_book(tm
         assert (ended.run.as_of, ended.run.key.session) == (D1, D2)
         assert [(i.asset, int(i.quantity)) for i in ended.orders] == [("A", 1000)]
         assert account.why.endswith("this run traded a scratch account, and changed no book")
+        told = account.told(ended)
+        assert ended.waiting is not None  # for the close, in the scratch account
+        assert (told.scratch, told.waiting, told.orders) == (account.why, None, ended.orders)
         assert not folder.exists()
         assert changes(desk) == before
         assert sorted(one.work_dir.rglob("*")) == files
@@ -88,6 +91,8 @@ def test_a_run_of_the_present_a_scheduled_one_and_a_dry_one_keep_their_account(t
     traded_to(one, D2, D3)
     with scene(one, D4) as desk, in_its_time(desk.trading, asked("now", "one")) as account:
         assert account.why == ""
+        ended = desk.run("now")
+        assert account.told(ended) is ended
     with scene(one, D1) as desk:
         for how in ({"is_scheduled": True}, {"kind": RunKind.DRY}):
             request = Request("x", "one", "main", **({"kind": RunKind.TRADE, "who": "a"} | how))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sigc.config.settings import ExecutionSettings
 from sigc.store.ledger.records import ZERO, Run, RunKey, Side
-from sigc_pipelines.live.sizing import Order, client_order_id, decimal, limit_of, lot_of, size, write_down
+from sigc_pipelines.live.sizing import Order, client_order_id, cut, decimal, limit_of, lot_of, size, write_down
 
 NOW = datetime(2024, 1, 2, 14, 30, tzinfo=UTC)
 LOTS = st.sampled_from([Decimal(1), Decimal(10), Decimal("0.001")])
@@ -214,3 +214,38 @@ def test_an_order_as_it_is_written_down() -> None:
     assert [(i.order_type, i.limit) for i in beside] == [("limit", Decimal("19.80")), ("limit", Decimal("50.50"))]
     again = write_down([ORDER], replace(run(), revision=1), "ledger", plain, Decimal(1), NOW)
     assert again[0].client_order_id != found[1].client_order_id
+
+
+@pytest.mark.parametrize(
+    ("change", "held", "most", "lot", "left"),
+    [
+        ("-70", "100", "25.5", "1", "25"),
+        ("-70", "70", "25.5", "1", "25"),  # closes it
+        ("-70", "69", "25.5", "1", "70"),  # goes beyond zero: none that only reduces
+        ("-70", "0", "25.5", "1", "70"),
+        ("-70", "-100", "25.5", "1", "70"),  # adds
+        ("70", "100", "25.5", "1", "70"),
+        ("70", "-100", "25.5", "10", "20"),
+        ("-70", "100", "1.5", "1", "1"),
+        ("-70", "100", "5", "10", "70"),  # less than a lot: nothing could ever be closed
+        ("-25.5", "100", "25.5", "1", "25.5"),  # an odd lot that may go in one goes whole
+        ("-0.4", "-0.5", "0.25", "0.05", "0.4"),
+        ("-70", "100", None, "1", "70"),
+    ],
+)
+def test_a_reduction_goes_in_whole_lots_of_what_is_allowed(
+    change: str, held: str, most: str | None, lot: str, left: str
+) -> None:
+    side = Side.BUY if Decimal(change) > 0 else Side.SELL
+    order = Order("A", side, abs(Decimal(change)), Decimal(10))
+    allowed = None if most is None else Decimal(most)
+    assert cut(order, Decimal(held), allowed, Decimal(lot)) == replace(order, quantity=Decimal(left))
+
+
+def test_short_positions_have_a_lot_of_their_own() -> None:
+    """A third of a hundred at ten: 3.3 shares in tenths; short, whole ones."""
+    third, price, money = Decimal(1) / 3, Decimal(10), Decimal(100)
+    made = size({"A": third, "B": -third}, {}, {}, {"A": price, "B": price}, money, Decimal("0.1"), ZERO, Decimal(1))
+    assert {o.asset: o.quantity for o in made} == {"A": Decimal("3.3"), "B": Decimal(3)}
+    made = size({"B": -third}, {}, {}, {"B": price}, money, Decimal("0.1"))
+    assert [o.quantity for o in made] == [Decimal("3.3")]
