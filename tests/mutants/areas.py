@@ -168,8 +168,8 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "sigc/store/outbox/deliveries.py": ("tests/alerts/test_outbox.py", "tests/alerts/test_courier.py"),
         "sigc/store/outbox/raise_alerts.py": ("tests/alerts/test_outbox.py", "tests/alerts/test_rules.py"),
         "pipelines/sigc_pipelines/brokers/alpaca/answers.py": (
+            "tests/brokers/test_alpaca_answers.py",
             "tests/brokers/test_alpaca_client.py",
-            "tests/brokers/test_alpaca.py",
         ),
         "pipelines/sigc_pipelines/brokers/alpaca/broker.py": (
             "tests/brokers/test_alpaca_client.py",
@@ -180,17 +180,17 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "tests/brokers/test_alpaca.py",
         ),
         "pipelines/sigc_pipelines/brokers/alpaca/listing.py": (
+            "tests/brokers/test_alpaca_answers.py",
             "tests/brokers/test_alpaca_client.py",
-            "tests/brokers/test_alpaca.py",
         ),
         "pipelines/sigc_pipelines/brokers/alpaca/opening.py": (
             "tests/brokers/test_alpaca_client.py",
             "tests/brokers/test_alpaca.py",
         ),
-        "pipelines/sigc_pipelines/brokers/alpaca/pace.py": ("tests/brokers/test_alpaca_client.py",),
+        "pipelines/sigc_pipelines/brokers/alpaca/pace.py": ("tests/brokers/test_alpaca_answers.py",),
         "pipelines/sigc_pipelines/brokers/alpaca/reports.py": (
+            "tests/brokers/test_alpaca_answers.py",
             "tests/brokers/test_alpaca_client.py",
-            "tests/brokers/test_alpaca.py",
         ),
         "pipelines/sigc_pipelines/brokers/files/answers.py": (
             "tests/brokers/test_folders.py",
@@ -225,10 +225,7 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "tests/reconcile/test_books.py",
             "tests/reconcile/test_differences.py",
         ),
-        "pipelines/sigc_pipelines/reconcile/causes.py": (
-            "tests/reconcile/test_causes.py",
-            "tests/reconcile/test_differences.py",
-        ),
+        "pipelines/sigc_pipelines/reconcile/causes.py": ("tests/reconcile/test_causes.py",),
         "pipelines/sigc_pipelines/reconcile/differences.py": (
             "tests/reconcile/test_differences.py",
             "tests/reconcile/test_books.py",
@@ -238,21 +235,12 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "tests/reconcile/test_differences.py",
         ),
         "sigc/host/kill_file.py": ("tests/daemon/test_kill_file.py",),
-        "sigc/store/history/breaker_standing.py": ("tests/store/test_breakers.py", "tests/trading/test_breakers.py"),
+        "sigc/store/history/breaker_standing.py": ("tests/store/test_breakers.py",),
         "sigc/store/history/breaker_values.py": ("tests/store/test_breaker_values.py",),
-        "sigc/store/ledger/adjustments.py": (
-            "tests/store/test_adjustments.py",
-            "tests/trading/test_book_moves.py",
-            "tests/reconcile/test_differences.py",
-        ),
-        "sigc/store/ledger/breakers.py": ("tests/store/test_breakers.py", "tests/trading/test_breakers.py"),
-        "sigc/store/ledger/control.py": (
-            "tests/store/test_breakers.py",
-            "tests/store/test_ledger.py",
-            "tests/trading/test_halts.py",
-        ),
-        "sigc/store/ledger/fenced.py": ("tests/store/test_waiting.py", "tests/trading/test_deadlines.py"),
-        "sigc/store/ledger/halting.py": ("tests/store/test_breakers.py", "tests/trading/test_halts.py"),
-        "sigc/store/ledger/waiting.py": ("tests/store/test_waiting.py", "tests/trading/test_windows.py"),
+        "sigc/store/ledger/adjustments.py": ("tests/store/test_adjustments.py",),
+        "sigc/store/ledger/breakers.py": ("tests/store/test_breakers.py",),
+        "sigc/store/ledger/control.py": ("tests/store/test_breakers.py",),
+        "sigc/store/ledger/fenced.py": ("tests/store/test_waiting.py",),
+        "sigc/store/ledger/waiting.py": ("tests/store/test_waiting.py",),
     }
 )

@@ -92,6 +92,8 @@ def test_shares_come_at_their_price_and_a_split_keeps_the_cost(tx: Transaction) 
         ("10", "-1000", "buy", "4", "6", "-600"),  # a part, with its share of the cash
         ("10", "-1000", "buy", "25", "0", "0"),  # more: no more is taken back than was adopted
         ("3", "-100", "buy", "1", "2", "-66.67"),  # in whole cents
+        ("10", "-1000.005", "buy", "10", "0", "0"),  # all of it, parts of a cent too
+        ("0.5", "-50", "buy", "0.5", "0", "0"),  # of shares in fractions
         ("-10", "1000", "sell", "4", "-6", "600"),
         ("10", "-1000", "sell", "4", "10", "-1000"),  # a fill of the other side explains nothing
         ("-10", "1000", "buy", "4", "-10", "1000"),
@@ -132,7 +134,8 @@ def test_only_entries_of_that_order_book_and_asset_are_taken_back(tx: Transactio
     )
     for order in ("o1", ""):
         take_back(tx, BOOK, fill("buy", "10", order))
-    assert position(tx, BOOK, "A")[0] == 20
+    held = {(key, asset): position(tx, key, asset)[0] for key in (BOOK, OTHER) for asset in "AB"}
+    assert held == {(BOOK, "A"): 20, (BOOK, "B"): 10, (OTHER, "A"): 10, (OTHER, "B"): 0}
     assert adjustments.of_order(tx.connection, "") == ()
 
 

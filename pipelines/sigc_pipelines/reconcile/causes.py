@@ -137,7 +137,8 @@ def _of_fills(one: BrokerDifference, evidence: Evidence) -> tuple[ExplainedDiffe
     parts = [GapPart(g.quantity, -g.quantity * g.price, g.price, g.client_order_id, is_estimate=True) for g in gaps]
     others = [GapPart(t.quantity, t.cash, _price_of(t), t.client_order_id) for t in trades]
     if gaps and missing == one.excess:
-        twice = all(gap.quantity * one.excess > 0 and _is_less(gap, one) for gap in gaps)
+        # Each gap takes from what the ledger holds: the ledger, not the broker, has the larger part.
+        twice = all(gap.quantity * one.excess > 0 and gap.quantity * one.ledger < 0 for gap in gaps)
         ids = ", ".join(gap.client_order_id for gap in gaps[:3])
         if twice:
             return (_told(one, GapCause.FILL_TWICE, f"the ledger has more fills of {ids} than the broker", parts),)
@@ -154,11 +155,6 @@ def _of_fills(one: BrokerDifference, evidence: Evidence) -> tuple[ExplainedDiffe
             ),
         )
     return ()
-
-
-def _is_less(gap: OrderGap, one: BrokerDifference) -> bool:
-    """Return True if the ledger, not the broker, has the larger part: the gap takes from what the ledger holds."""
-    return one.ledger != 0 and gap.quantity * one.ledger < 0
 
 
 def _of_trades(one: BrokerDifference, trades: Sequence[ForeignTrade], parts: Sequence[GapPart]) -> ExplainedDifference:
@@ -251,9 +247,12 @@ def _is_rename(old: BrokerDifference, new: BrokerDifference) -> bool:
 
 
 def _is_multiple(one: BrokerDifference, ratio: Fraction) -> bool:
-    """Return True if the broker holds what a split makes of the ledger's position; it may pay a fraction in cash."""
-    whole = Fraction(one.ledger) * ratio
-    return abs(Fraction(one.broker) - whole) < 1 and one.ledger * one.broker > 0
+    """Return True if the broker holds what a split makes of the ledger's position.
+
+    A broker that holds whole shares may pay a fraction in cash, or round it up; one that holds fractions is exact.
+    """
+    off = abs(Fraction(one.broker) - Fraction(one.ledger) * ratio)
+    return one.ledger * one.broker > 0 and (off < 1 if one.broker % 1 == 0 else off == 0)
 
 
 def _whole_ratio(one: BrokerDifference) -> Fraction | None:
