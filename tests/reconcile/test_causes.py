@@ -321,3 +321,11 @@ def test_a_dividend_is_paid_to_the_cent(cash: str, cause: str) -> None:
     less = told(BrokerDifference(CASH, D(0), D("-0.01")), worth=D(-50), is_cash_compared=True)
     assert less[CASH].cause is GapCause.TRANSFER
     assert "taken out" in less[CASH].text
+
+
+def test_half_a_unit_that_came_is_no_fee_and_half_a_share_may_be_told_twice() -> None:
+    came = told(BrokerDifference(CASH, D(0), D("0.5")), worth=D(10**6), is_cash_compared=True)[CASH]
+    assert (came.cause, came.text) == (GapCause.TRANSFER, "money was paid in")
+    assert str(came) == f"{CASH}: ledger 0, broker 0.5: money was paid in"
+    gap = OrderGap("sigc-1", "A", D("-0.5"), D(100))
+    assert told(BrokerDifference("A", D(1), D("0.5")), gaps=[gap])["A"].cause is GapCause.FILL_TWICE

@@ -45,7 +45,7 @@ class OrderGap:
 class ForeignTrade:
     """The fills of an order that this ledger did not send, as the broker told them, and nobody has adopted yet.
 
-    quantity: signed. cash: the change of cash. is_ours: its id is one of sigc's.
+    quantity: signed, not zero. cash: the change of cash. is_ours: its id is one of sigc's.
     """
 
     client_order_id: str
@@ -166,7 +166,7 @@ def _of_trades(one: BrokerDifference, trades: Sequence[ForeignTrade], parts: Seq
 
 
 def _price_of(trade: ForeignTrade) -> Decimal:
-    return abs(trade.cash / trade.quantity).quantize(Decimal("0.000001")) if trade.quantity else ZERO
+    return abs(trade.cash / trade.quantity).quantize(Decimal("0.000001"))
 
 
 def _of_actions(
@@ -268,8 +268,7 @@ def _whole_ratio(one: BrokerDifference) -> Fraction | None:
 
 
 def _is_other_account(shares: Sequence[BrokerDifference]) -> bool:
-    held = [d for d in shares if d.ledger != 0]
-    return len(held) > 1 and all(d.broker == 0 for d in held) and not any(d.broker != 0 for d in shares)
+    return len([d for d in shares if d.ledger != 0]) > 1 and all(d.broker == 0 for d in shares)
 
 
 def _of_order(one: BrokerDifference) -> ExplainedDifference:
