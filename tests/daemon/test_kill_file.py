@@ -162,7 +162,7 @@ def test_every_rewrite_has_a_stamp_of_its_own(tmp_path: Path) -> None:
     assert len(seen) == 6
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root writes for another user")
+@pytest.mark.needs("root")
 def test_the_daemons_user_reads_what_root_wrote(tmp_path: Path) -> None:
     os.chown(tmp_path, 1234, 4321)
     add_halt(tmp_path, ONE)
