@@ -144,7 +144,14 @@ def test_a_field_that_is_no_number_makes_no_answer(wrong: Any) -> None:
     assert number({"qty": "-1.50"}, "qty") == D("-1.5")
 
 
-def test_times_and_days() -> None:
+def test_times_and_days(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")  # whatever the machine's own zone is
+    time.tzset()
+    try:
+        assert instant("2024-01-02T10:00:00") == datetime(2024, 1, 2, 10, tzinfo=UTC)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
     assert instant("2024-01-02T10:00:00-05:00") == datetime(2024, 1, 2, 15, tzinfo=UTC)
     assert instant("2024-01-02T10:00:00") == datetime(2024, 1, 2, 10, tzinfo=UTC)  # without a zone: theirs is UTC
     assert instant("2024-01-02T10:00:00-05:00").utcoffset() == timedelta(0)
@@ -237,6 +244,7 @@ def test_fills_are_told_by_time_and_a_quiet_account_has_no_place(shelf: Shelf) -
     shelf.order("o1")
     nothing = reports(shelf).after("", NOW)
     assert (nothing.fills, nothing.charges, ReportCursor.of(nothing.cursor)) == ((), (), ReportCursor())
+    assert not any("after" in params or "page_token" in params for _, params in shelf.asked)
     shelf.fills = [fill("1:a", NOW - HOUR), fill("2:b", NOW - 2 * HOUR), fill("3:c", NOW)]
     told = reports(shelf).after("", NOW)
     assert [one.execution_id for one in told.fills] == ["2:b", "1:a", "3:c"]
@@ -269,6 +277,9 @@ def test_a_fill_of_an_order_that_is_not_there_is_waited_for_an_hour(shelf: Shelf
         reports(shelf).after("", NOW)
     (one,) = reports(shelf).after("", NOW + SECOND).fills
     assert one.client_order_id == "transfer"
+    shelf.fills.append(fill("2:b", NOW, "transfer"))  # nor is it settled while another part of it is new
+    with pytest.raises(UnreachableError, match="has no such order yet"):
+        reports(shelf).after("", NOW + SECOND)
     reader = reports(shelf)
     reader.know({"id": "transfer", "client_order_id": "sigc-7"})
     assert reader.after("", NOW).fills[0].client_order_id == "sigc-7"
