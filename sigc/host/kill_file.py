@@ -148,8 +148,11 @@ def _parsed(data: bytes) -> tuple[FileHalt, ...]:
     for one in halts:
         if not all(isinstance(value, str) for value in asdict(one).values()):
             raise ValueError("a value is no text")
-        if one.since.year < 1:
-            raise ValueError("an instant is invalid")
+        "".join(asdict(one).values()).encode()  # half a character could be written nowhere: UnicodeEncodeError
+        try:
+            _ = one.since
+        except OverflowError as failure:
+            raise ValueError("an instant is invalid") from failure
     if not halts:
         raise ValueError("it lists no halt")
     return halts

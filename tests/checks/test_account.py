@@ -126,6 +126,24 @@ def test_an_opposite_order_of_another_book_is_waited_for() -> None:
     assert not is_later(())
 
 
+def test_an_account_of_which_nothing_was_sent_takes_a_first_order() -> None:
+    fresh = AccountExposure(whole({}), power=Decimal(100))
+    assert said(order("o1", "buy", 1), fresh, max_orders_a_minute=1, max_buying_power=1.0) == []
+
+
+def test_an_order_that_is_too_early_for_two_reasons_waits_and_names_three_rivals() -> None:
+    rivals = tuple(
+        replace(order(f"o{name}", "sell", 5), key=RunKey(name, "main", "2024-01-02")) for name in ("d", "b", "a", "c")
+    )
+    account = AccountExposure(whole({}), sent=10, opposite=rivals)
+    found = judge_account(order("o5", "buy", 1), whole({}), account, limits(account={"max_orders_a_minute": 10}))
+    assert [f.message for f in found] == [
+        "order 11 of all books within a minute; the limit is 10",
+        "an opposite order in A is open, of a, b, c and 1 more",
+    ]
+    assert is_later(found)
+
+
 def test_limits_that_are_off_judge_nothing() -> None:
     account = AccountExposure(whole({"A": 10**6}, nav=Decimal("nan")))
     assert said(order("o1", "buy", 10**6), account) == []

@@ -380,3 +380,45 @@ def test_an_order_that_only_reduces(
     one = order("1", side, quantity)
     assert only_reduces(one, made()) is is_so
     assert only_reduces(one, _with(*([order("0", *open_)] if open_ else []), one, positions={"A": held})()) is is_so
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(
+    ("narrow", "passes"),
+    [
+        ({}, False),  # within all limits: the other side of a hedge may have to wait, so the net is bounded
+        ({"max_position": 0.6}, False),  # met, not exceeded
+        ({"max_position": 0.59}, True),
+        ({"max_gross_in_flight": 1.2}, False),
+        ({"max_gross_in_flight": 1.19}, True),
+    ],
+)
+def test_what_is_held_beyond_a_limit_may_be_reduced_though_the_net_grows(
+    sign: int, narrow: dict[str, float], passes: bool
+) -> None:
+    """A book of 10,000 that is long 60 of A and short 60 of C, at 100: gross 1.2, net 0. Either leg is closed first."""
+    at = book(positions={"A": 60 * sign, "C": -60 * sign})
+    limit = {"max_net_in_flight": 0.5, "max_sector_in_flight": 0.0}
+    out = [order("1", "sell" if sign > 0 else "buy", 60), order("2", "buy" if sign > 0 else "sell", 60, "C")]
+    for one in out:
+        assert denied(at, one, **limit, **narrow) == (() if passes else ("net_in_flight",))
+    # B and C are one sector, A another.
+    at = book(positions={"B": 60 * sign, "C": -60 * sign})
+    limit = {"max_sector_in_flight": 0.5}
+    for asset, side in (("B", sign), ("C", -sign)):
+        one = order("3", "sell" if side > 0 else "buy", 60, asset)
+        assert denied(at, one, **limit, **narrow) == (() if passes else ("sector_in_flight",))
+
+
+def test_what_is_held_beyond_a_limit_is_no_leave_to_add_elsewhere() -> None:
+    at = book(positions={"A": 60, "B": 60})
+    found = denied(at, order("1", "buy", 1, "C"), max_position=0.5, max_net_in_flight=0.5, max_sector_in_flight=0.5)
+    assert found == ("net_in_flight", "sector_in_flight")
+
+
+def test_neither_a_sale_nor_a_way_out_needs_cash() -> None:
+    """No cash is left: shares may be sold short, and a short position bought back; what adds may not be bought."""
+    dry, least = book(cash=0, positions={"B": -5}), {"min_cash": 0.0, "min_cash_in_flight": 0.0}
+    assert denied(dry, order("1", "sell", 5), allow_short=True, **least) == ()
+    assert denied(dry, order("2", "buy", 5, "B"), **least) == ()
+    assert denied(dry, order("3", "buy", 6, "B"), **least) == ("cash", "cash_in_flight")

@@ -6,6 +6,8 @@ import json
 import os
 import stat
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,10 @@ BAD: dict[str, Callable[[Path], None]] = {
     "a number for a name": text(json.dumps({"halts": [{"scope": 1, "who": "a", "reason": "", "at": AT}]})),
     "no instant": text(json.dumps({"halts": [{"scope": "one", "who": "a", "reason": "", "at": "noon"}]})),
     "more than it should": text(json.dumps({"halts": [{"scope": "one", "who": "a", "reason": "", "at": AT, "x": 1}]})),
+    "an instant before all time": text(
+        json.dumps({"halts": [{"scope": "one", "who": "a", "reason": "", "at": "0001-01-01T00:00:00+10:00"}]})
+    ),
+    "half a character": text(json.dumps({"halts": [{"scope": "one", "who": "a", "reason": "\ud800", "at": AT}]})),
     "half written": text('{"halts": [{"scope": "one", "who'),
     "not utf-8": text(b"\xff\xfe\x00"),
     "too large": text("x" * 1_000_001),
@@ -108,6 +114,56 @@ def test_nobody_may_read_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
         monkeypatch.setattr(os, "open", closed)
     assert halt_for(tmp_path, "other") is not None
+
+
+def test_what_is_larger_than_a_list_of_halts_can_be_is_not_read(tmp_path: Path) -> None:
+    add_halt(tmp_path, ONE)
+    said = (tmp_path / FILE).read_bytes()
+    (tmp_path / FILE).write_bytes(said.ljust(1_000_000))
+    assert halts_of(tmp_path) == (ONE,)
+    (tmp_path / FILE).write_bytes(said.ljust(1_000_001))
+    (found,) = halts_of(tmp_path)
+    assert (found.who, "too large" in found.reason) == (UNREAD, True)
+    os.utime(tmp_path / FILE, (86_400, 86_400))  # in doubt since it was written
+    assert halts_of(tmp_path)[0].since == datetime(1970, 1, 2, tzinfo=UTC)
+
+
+def test_an_instant_is_told_in_utc_and_why_is_told_in_short(tmp_path: Path) -> None:
+    add_halt(tmp_path, FileHalt("one", "ann", "", "2024-03-01T12:00:00+05:00"))
+    (found,) = halts_of(tmp_path)
+    assert (found.since, found.since.utcoffset()) == (datetime(2024, 3, 1, 7, tzinfo=UTC), timedelta(0))
+    wrong = {"scope": "one", "who": "ann", "reason": "", "at": "x" * 10_000}
+    (tmp_path / FILE).write_text(json.dumps({"halts": [wrong]}))
+    assert len(halts_of(tmp_path)[0].reason) < 300 + len(str(tmp_path))
+
+
+def test_a_halt_replaces_that_of_its_scope_and_the_file_lists_them_by_scope(tmp_path: Path) -> None:
+    for halt in (TWO, ONE, ALL, replace(ONE, reason="more of it")):
+        add_halt(tmp_path, halt)
+    assert halts_of(tmp_path) == (ALL, replace(ONE, reason="more of it"), TWO)
+
+
+@pytest.mark.parametrize("change", ["size", "time", "rights"])
+def test_each_change_of_the_file_changes_its_stamp(tmp_path: Path, change: str) -> None:
+    add_halt(tmp_path, ONE)
+    path = tmp_path / FILE
+    os.utime(path, ns=(10**18, 10**18))
+    before = stamp_of(tmp_path)
+    assert stamp_of(tmp_path) == before
+    if change == "size":
+        path.write_bytes(path.read_bytes() + b" ")
+    if change == "rights":
+        path.chmod(0o400)
+    os.utime(path, ns=(10**18, 10**18 + (change == "time")))
+    assert stamp_of(tmp_path) not in (before, None)
+
+
+@pytest.mark.needs("root")
+def test_the_daemons_user_reads_what_root_wrote(tmp_path: Path) -> None:
+    os.chown(tmp_path, 1234, 4321)
+    add_halt(tmp_path, ONE)
+    written = (tmp_path / FILE).stat()
+    assert (written.st_uid, written.st_gid) == (1234, 4321)
 
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:

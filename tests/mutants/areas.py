@@ -210,5 +210,80 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "sigc/store/ledger/replay.py": ("tests/store/test_proof.py", "tests/store/test_actions.py"),
         "sigc/store/outbox/deliveries.py": ("tests/alerts/test_outbox.py", "tests/alerts/test_courier.py"),
         "sigc/store/outbox/raise_alerts.py": ("tests/alerts/test_outbox.py", "tests/alerts/test_rules.py"),
+        "pipelines/sigc_pipelines/brokers/alpaca/answers.py": (
+            "tests/brokers/test_alpaca_answers.py",
+            "tests/brokers/test_alpaca_client.py",
+        ),
+        "pipelines/sigc_pipelines/brokers/alpaca/broker.py": (
+            "tests/brokers/test_alpaca_client.py",
+            "tests/brokers/test_alpaca.py",
+        ),
+        "pipelines/sigc_pipelines/brokers/alpaca/client.py": (
+            "tests/brokers/test_alpaca_client.py",
+            "tests/brokers/test_alpaca.py",
+        ),
+        "pipelines/sigc_pipelines/brokers/alpaca/listing.py": (
+            "tests/brokers/test_alpaca_answers.py",
+            "tests/brokers/test_alpaca_client.py",
+        ),
+        "pipelines/sigc_pipelines/brokers/alpaca/opening.py": (
+            "tests/brokers/test_alpaca_client.py",
+            "tests/brokers/test_alpaca.py",
+        ),
+        "pipelines/sigc_pipelines/brokers/alpaca/pace.py": ("tests/brokers/test_alpaca_answers.py",),
+        "pipelines/sigc_pipelines/brokers/alpaca/reports.py": (
+            "tests/brokers/test_alpaca_answers.py",
+            "tests/brokers/test_alpaca_client.py",
+        ),
+        "pipelines/sigc_pipelines/brokers/files/answers.py": (
+            "tests/brokers/test_folders.py",
+            "tests/brokers/test_folder_contract.py",
+        ),
+        "pipelines/sigc_pipelines/brokers/files/broker.py": (
+            "tests/brokers/test_folders.py",
+            "tests/brokers/test_folder_contract.py",
+        ),
+        "pipelines/sigc_pipelines/brokers/files/columns.py": (
+            "tests/brokers/test_folders.py",
+            "tests/brokers/test_folder_contract.py",
+        ),
+        "pipelines/sigc_pipelines/brokers/files/cursor.py": (
+            "tests/brokers/test_folders.py",
+            "tests/brokers/test_folder_contract.py",
+        ),
+        "pipelines/sigc_pipelines/brokers/files/inbox.py": (
+            "tests/brokers/test_folders.py",
+            "tests/brokers/test_folder_contract.py",
+        ),
+        "pipelines/sigc_pipelines/brokers/files/opening.py": (
+            "tests/brokers/test_folders.py",
+            "tests/brokers/test_folder_contract.py",
+        ),
+        "pipelines/sigc_pipelines/brokers/files/outbox.py": (
+            "tests/brokers/test_folders.py",
+            "tests/brokers/test_folder_contract.py",
+        ),
+        "pipelines/sigc_pipelines/checks/account.py": ("tests/checks/test_account.py",),
+        "pipelines/sigc_pipelines/reconcile/adopt.py": (
+            "tests/reconcile/test_books.py",
+            "tests/reconcile/test_differences.py",
+        ),
+        "pipelines/sigc_pipelines/reconcile/causes.py": ("tests/reconcile/test_causes.py",),
+        "pipelines/sigc_pipelines/reconcile/differences.py": (
+            "tests/reconcile/test_differences.py",
+            "tests/reconcile/test_books.py",
+        ),
+        "pipelines/sigc_pipelines/reconcile/evidence.py": (
+            "tests/reconcile/test_books.py",
+            "tests/reconcile/test_differences.py",
+        ),
+        "sigc/host/kill_file.py": ("tests/daemon/test_kill_file.py",),
+        "sigc/store/history/breaker_standing.py": ("tests/store/test_breakers.py",),
+        "sigc/store/history/breaker_values.py": ("tests/store/test_breaker_values.py",),
+        "sigc/store/ledger/adjustments.py": ("tests/store/test_adjustments.py",),
+        "sigc/store/ledger/breakers.py": ("tests/store/test_breakers.py",),
+        "sigc/store/ledger/control.py": ("tests/store/test_breakers.py",),
+        "sigc/store/ledger/fenced.py": ("tests/store/test_waiting.py",),
+        "sigc/store/ledger/waiting.py": ("tests/store/test_waiting.py",),
     }
 )

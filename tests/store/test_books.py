@@ -334,3 +334,34 @@ def test_what_positions_are_valued_at(ledger: Ledger) -> None:
         price_marks.put_prices(tx, ONE, {})
         assert price_marks.prices_of(tx.connection, ONE) == {}  # nothing is held, whatever was judged before
         assert price_marks.prices_of(tx.connection, TWO) == {}
+
+
+def test_a_new_book_is_left_alone_by_actions_up_to_its_anchor(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path, HandClock(AT), durable=False) as opened, opened.transaction("control") as tx:
+        books.open_book(tx, ONE, Decimal(1_000), AT, "2023-12-29")
+        books.open_book(tx, TWO, Decimal(1_000), AT)
+        assert action_rows.watermarks(tx.connection) == {(ONE, ""): "2023-12-29", (TWO, ""): "2024-01-02"}
+
+
+def test_what_a_simulated_broker_charges_for_an_action_is_in_no_cash(ledger: Ledger) -> None:
+    hold(ledger, "1", "3")
+    take_in(ledger, charges=(Charge("c1", "action dividend", "A", Decimal(10), AT),))
+    assert (cash(ledger), cash(ledger, TWO)) == (Decimal(1_000), Decimal(2_000))
+    assert [r["id"] for r in told(ledger, "charge.of_action")] == ["c1"]
+
+
+def test_money_that_is_owed_to_a_book_is_in_the_record_of_its_worth(ledger: Ledger) -> None:
+    with ledger.transaction("fills") as tx:
+        for session, owed in (("2024-01-02", "0"), ("2024-01-03", "12.5")):
+            books.put_nav(tx, Nav(ONE, session, Decimal(9), Decimal(9), ZERO, ZERO, receivables=Decimal(owed)))
+        assert [nav.receivables for nav in books.navs(tx.connection, ONE)] == [ZERO, Decimal("12.5")]
+    assert [r.get("receivables") for r in told(ledger, "nav")] == [None, "12.5"]
+
+
+def test_an_asset_has_traded_once_it_has_a_fill(ledger: Ledger) -> None:
+    ordered(ledger, "o1", "buy", "5")
+    with ledger.reading() as connection:
+        assert books.has_traded(connection, "A") is False
+    take_in(ledger, fill("o1", "buy", "5", "50"))
+    with ledger.reading() as connection:
+        assert (books.has_traded(connection, "A"), books.has_traded(connection, "B")) == (True, False)

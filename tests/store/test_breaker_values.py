@@ -146,6 +146,70 @@ def test_units_grow_by_what_is_earned_alone(moves: list[tuple[int, int]]) -> Non
     assert [float(u) if u is not None else None for u in found] == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(
+    ("closes", "expected"),
+    [
+        # 10 and 5 come while nobody knows the worth: of 109 that are known again, 94 were there; then 10 % are lost.
+        ([("100", "0"), ("nan", "10"), ("nan", "5"), "109", "98.1"], [100, 100, None, None, 94, 84.6]),
+        # Nothing came meanwhile: what is known again is just that.
+        ([("nan", "0"), "90", "45"], [100, None, 90, 45]),
+        # Shares that nobody can value came: no later close can be compared with one before.
+        ([("150", None), "140", "126"], [100, None, None, None]),
+        # Of 50 all are taken out: nothing is left to measure a gain by. Or all was lost, and 50 were put in, or 60.
+        ([("0", "-50"), "10"], [100, 50, None]),
+        ([("50", "50"), "60"], [100, 0, None]),
+        ([("50", "60"), "60"], [100, -10, None]),
+        # One unit of money is something.
+        ([("1", "-98"), "2"], [100, 99, 198]),
+        ([("51", "50"), "102"], [100, 1, 2]),
+    ],
+)
+def test_units_where_little_or_nothing_is_known(closes: list[Any], expected: list[float | None]) -> None:
+    found = [unit.worth for unit in units(history(*closes))]
+    assert [worth if worth is None else float(worth) for worth in found] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("navs", "state"),
+    [
+        (["50", "0"], S.REACHED),  # lost: half, then all; the newest close may be nothing
+        (["0", "50"], S.UNKNOWN),  # from nothing to something is no return
+        (["-5", "50"], S.UNKNOWN),
+        (["1", "2"], S.REACHED),
+        (["0.5", "1"], S.REACHED),
+    ],
+)
+def test_volatility_of_a_book_that_came_to_nothing(navs: list[str], state: BreakerState) -> None:
+    assert value(history(*navs), type="volatility", threshold=0.1, window="2d")[0] is state
+    # Nor with a close after it, or one before.
+    if state is S.UNKNOWN:
+        for beside in (history(*navs, "60"), history("99", *navs)):
+            assert value(beside, type="volatility", threshold=0.1, window="3d") == (S.UNKNOWN, None)
+
+
+def test_volatility_looks_over_a_month_of_twenty_sessions_and_trips_at_its_very_value() -> None:
+    navs = [str(100 + number % 3) for number in range(1, 21)]
+    assert value(history(*navs[:19]), type="volatility", threshold=0.1)[0] is S.SHORT
+    state, spread = value(history(*navs), type="volatility", threshold=9.0)
+    assert state is S.FINE
+    returns = pd.Series([100.0, *map(float, navs)]).pct_change().dropna()
+    assert spread == pytest.approx(returns.std() * 252**0.5, rel=1e-9)
+    assert value(history(*navs), type="volatility", threshold=spread)[0] is S.REACHED
+
+
+def test_nothing_that_comes_of_nothing_is_too_little_to_judge() -> None:
+    """Over two sessions from 0, by way of 5, to 0: no loss and no gain can be named."""
+    assert value(history("0", "5", "0"), window="2d") == (S.SHORT, None)
+
+
+@pytest.mark.parametrize("type", ["loss", "drawdown", "volatility", "streak"])
+def test_a_value_is_of_the_newest_close(type: str) -> None:
+    found = history("99", "98", "97", "96")
+    window = "3d" if type == "volatility" else ""
+    assert measured(rule(type, 1, window), found).session == "d4"
+    assert measured(rule(type, 1, window), history("99", "98", "97", "nan")).session == "d4"
+
+
 @pytest.mark.parametrize("nav", ["nan", "inf", "-inf"])
 @pytest.mark.parametrize("type", ["loss", "drawdown", "volatility", "streak"])
 def test_a_worth_that_is_not_known_is_not_fine(nav: str, type: str) -> None:
@@ -185,6 +249,8 @@ def test_a_reset_begins_anew_with_its_close() -> None:
     assert value(since, type="streak", threshold=3) == (S.FINE, 2.0)
     assert value(found.since("d4"), type="drawdown")[0] is S.SHORT
     assert found.since("") is found
+    assert found.since("c") is found  # before its first close: nothing of it is over
+    assert found.since("d3") == WorthHistory(Decimal("89"), found.closes[3:])
 
 
 @pytest.mark.parametrize(

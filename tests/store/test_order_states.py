@@ -241,3 +241,30 @@ def test_what_was_given_up_is_found_from_an_instant_on(books: Transaction) -> No
     assert last(books)[1]["was"] == "expired"
     assert (now(books, "d").state, now(books, "d").broker_order_id) == (S.ACKNOWLEDGED, "b-d")
     assert ids(orders.given_up(books.connection, AT)) == ["b"]
+
+
+def test_an_order_of_an_asset_is_in_flight_whichever_book_it_is_of(books: Transaction) -> None:
+    assert ids(orders.in_flight_of(books.connection, "A0")) == ["c", "d"]  # of `a`, all is filled
+    assert ids(orders.in_flight_of(books.connection, "A1")) == ["b"]
+    assert ids(orders.in_flight_of(books.connection, "Z")) == []
+
+
+def test_a_slice_gets_another_time_and_the_audit_has_both(tx: Transaction) -> None:
+    (one,) = planned(tx, "a", slice=1, parent="p", not_before=AT + DAY)
+    assert last(tx)[1]["not_before"] == (AT + DAY).isoformat()
+    orders.rescheduled(tx, one, AT + 2 * DAY)
+    assert now(tx, "a").not_before == AT + 2 * DAY
+    event, said = last(tx)
+    assert (event, said["was"], said["not_before"]) == (
+        *("order.rescheduled", (AT + DAY).isoformat(), (AT + 2 * DAY).isoformat()),
+    )
+    planned(tx, "b", of=run("run-2"))
+    assert "not_before" not in last(tx)[1]
+
+
+def test_requests_are_counted_from_an_instant_on_and_up_to_a_number(tx: Transaction) -> None:
+    for one in planned(tx, "a", "b", "c"):
+        orders.sending(tx, one, AT)
+    before = AT - timedelta(seconds=1)
+    assert [orders.sent_since(tx.connection, before, most) for most in (2, 3, 9)] == [2, 3, 3]
+    assert orders.sent_since(tx.connection, AT, 9) == 0  # after it, not at it

@@ -185,10 +185,9 @@ def gross_in_flight(case: Case, limits: SafetySettings) -> Breach | None:
 def net_in_flight(case: Case, limits: SafetySettings) -> Breach | None:
     """The absolute sum of weights when only the orders on this order's side are filled."""
 
-    if case.is_way_out and _is_held_beyond(case, limits):
-        return None
-
     def measured() -> Breach | None:
+        if case.is_way_out and _is_held_beyond(case, limits):
+            return None
         return _net(case, case.at.net, limits.max_net_in_flight, "the net in flight")
 
     return unless_way_out(case, measured)
@@ -197,10 +196,12 @@ def net_in_flight(case: Case, limits: SafetySettings) -> Breach | None:
 @check("max_sector_in_flight")
 def sector_in_flight(case: Case, limits: SafetySettings) -> Breach | None:
     """The absolute net weight of the asset's sector when only the orders on this order's side are filled."""
-    if limits.max_sector_in_flight == 0 or (case.is_way_out and _is_held_beyond(case, limits)):
+    if limits.max_sector_in_flight == 0:
         return None
 
     def measured() -> Breach | None:
+        if case.is_way_out and _is_held_beyond(case, limits):
+            return None
         sector = case.with_it.sector
         if not sector:
             raise UnevaluableError(f"the sector of {case.order.asset} is not known")
@@ -302,13 +303,13 @@ def _price(case: Case) -> Decimal:
 
 
 def _is_held_beyond(case: Case, limits: SafetySettings) -> bool:
-    """Return True if the book, or the asset in it, exceeds a limit already: then reductions must stay possible."""
-    at, nav = case.at, case.at.nav
-    if not (nav.is_finite() and nav > 0):
-        return True
-    price = case.without.price
-    held = ZERO if price is None else abs(case.without.quantity) * price
-    return held > exact(limits.max_position) * nav or at.gross_in_flight > exact(limits.max_gross_in_flight) * nav
+    """Return True if the book, or the asset in it, exceeds a limit already: then reductions must stay possible.
+
+    Raise UnevaluableError if the book's worth or the price is not known.
+    """
+    nav, held = _nav(case), abs(case.without.quantity) * _price(case)
+    gross = case.at.gross_in_flight
+    return held > exact(limits.max_position) * nav or gross > exact(limits.max_gross_in_flight) * nav
 
 
 def _number(value: Decimal) -> float | None:

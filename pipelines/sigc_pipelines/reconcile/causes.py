@@ -45,7 +45,7 @@ class OrderGap:
 class ForeignTrade:
     """The fills of an order that this ledger did not send, as the broker told them, and nobody has adopted yet.
 
-    quantity: signed. cash: the change of cash. is_ours: its id is one of sigc's.
+    quantity: signed, not zero. cash: the change of cash. is_ours: its id is one of sigc's.
     """
 
     client_order_id: str
@@ -137,7 +137,8 @@ def _of_fills(one: BrokerDifference, evidence: Evidence) -> tuple[ExplainedDiffe
     parts = [GapPart(g.quantity, -g.quantity * g.price, g.price, g.client_order_id, is_estimate=True) for g in gaps]
     others = [GapPart(t.quantity, t.cash, _price_of(t), t.client_order_id) for t in trades]
     if gaps and missing == one.excess:
-        twice = all(gap.quantity * one.excess > 0 and _is_less(gap, one) for gap in gaps)
+        # Each gap takes from what the ledger holds: the ledger, not the broker, has the larger part.
+        twice = all(gap.quantity * one.excess > 0 and gap.quantity * one.ledger < 0 for gap in gaps)
         ids = ", ".join(gap.client_order_id for gap in gaps[:3])
         if twice:
             return (_told(one, GapCause.FILL_TWICE, f"the ledger has more fills of {ids} than the broker", parts),)
@@ -156,11 +157,6 @@ def _of_fills(one: BrokerDifference, evidence: Evidence) -> tuple[ExplainedDiffe
     return ()
 
 
-def _is_less(gap: OrderGap, one: BrokerDifference) -> bool:
-    """Return True if the ledger, not the broker, has the larger part: the gap takes from what the ledger holds."""
-    return one.ledger != 0 and gap.quantity * one.ledger < 0
-
-
 def _of_trades(one: BrokerDifference, trades: Sequence[ForeignTrade], parts: Sequence[GapPart]) -> ExplainedDifference:
     ids = ", ".join(trade.client_order_id or "without an id" for trade in trades[:3])
     if any(trade.is_ours for trade in trades):
@@ -170,7 +166,7 @@ def _of_trades(one: BrokerDifference, trades: Sequence[ForeignTrade], parts: Seq
 
 
 def _price_of(trade: ForeignTrade) -> Decimal:
-    return abs(trade.cash / trade.quantity).quantize(Decimal("0.000001")) if trade.quantity else ZERO
+    return abs(trade.cash / trade.quantity).quantize(Decimal("0.000001"))
 
 
 def _of_actions(
@@ -251,9 +247,12 @@ def _is_rename(old: BrokerDifference, new: BrokerDifference) -> bool:
 
 
 def _is_multiple(one: BrokerDifference, ratio: Fraction) -> bool:
-    """Return True if the broker holds what a split makes of the ledger's position; it may pay a fraction in cash."""
-    whole = Fraction(one.ledger) * ratio
-    return abs(Fraction(one.broker) - whole) < 1 and one.ledger * one.broker > 0
+    """Return True if the broker holds what a split makes of the ledger's position.
+
+    A broker that holds whole shares may pay a fraction in cash, or round it up; one that holds fractions is exact.
+    """
+    off = abs(Fraction(one.broker) - Fraction(one.ledger) * ratio)
+    return one.ledger * one.broker > 0 and (off < 1 if one.broker % 1 == 0 else off == 0)
 
 
 def _whole_ratio(one: BrokerDifference) -> Fraction | None:
@@ -269,8 +268,7 @@ def _whole_ratio(one: BrokerDifference) -> Fraction | None:
 
 
 def _is_other_account(shares: Sequence[BrokerDifference]) -> bool:
-    held = [d for d in shares if d.ledger != 0]
-    return len(held) > 1 and all(d.broker == 0 for d in held) and not any(d.broker != 0 for d in shares)
+    return len([d for d in shares if d.ledger != 0]) > 1 and all(d.broker == 0 for d in shares)
 
 
 def _of_order(one: BrokerDifference) -> ExplainedDifference:

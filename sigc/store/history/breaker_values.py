@@ -63,7 +63,7 @@ class WorthHistory:
     def since(self, session: str) -> WorthHistory:
         """Return the history that begins with the close of a session; '' is all of it."""
         before = [close for close in self.closes if close.session <= session]
-        if not session or not before:
+        if not before:
             return self
         return WorthHistory(before[-1].nav, self.closes[len(before) :], self.late)
 
@@ -191,8 +191,9 @@ def _volatility(rule: BreakerSettings, worths: Sequence[Fraction], last: str) ->
         return BreakerValue(BreakerState.SHORT, last, why=why)
     if any(worth <= 0 for worth in worths[:-1]):
         return BreakerValue(BreakerState.UNKNOWN, last, why="it was worth nothing")
-    returns = [float(after / before) - 1.0 for before, after in itertools.pairwise(worths)]
-    value = statistics.stdev(returns) * math.sqrt(SESSIONS_A_YEAR)
+    # The spread of what one becomes is the spread of returns: they differ by 1 each.
+    grown = [float(after / before) for before, after in itertools.pairwise(worths)]
+    value = statistics.stdev(grown) * math.sqrt(SESSIONS_A_YEAR)
     state = BreakerState.REACHED if value >= rule.threshold else BreakerState.FINE
     return BreakerValue(state, last, value)
 
