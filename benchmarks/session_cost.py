@@ -77,9 +77,9 @@ portfolio main:
 """
 _SETTINGS: dict[str, Any] = {
     "schedule": {"calendar": "weekdays"},
-    "broker": {"paper": {"slippage_bps": 2.0, "commission_per_share": 0.005, "borrow_bps": 50.0}},
+    "broker": {"paper": {"slippage_bps": 2.0, "commission_per_share": 0.005, "borrow_bps": 50.0, "leverage": 1000.0}},
     "execution": {"capital": 50_000_000.0, "sizing": "capital"},
-    "safety": {"max_turnover": 10.0},
+    "safety": {"max_turnover": 1000.0, "max_gross": 1000.0, "max_gross_in_flight": 1000.0},
 }
 _PARTS: tuple[tuple[str, object, str], ...] = (
     ("load", run, "load"),

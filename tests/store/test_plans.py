@@ -363,6 +363,7 @@ def looks(connection: sqlite3.Connection, run: str) -> None:
     assert book_counts.fills(connection, BOOK)
     assert book_counts.ended(connection, BOOK)
     assert books.highest_nav(connection, BOOK)
+    assert runs.past_turnovers(connection, "scripted", "main")
     assert books.has_traded(connection, "A")
     assert not books.has_traded(connection, "NOPE")
     books.fills_of_book(connection, BOOK)
