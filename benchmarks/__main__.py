@@ -19,7 +19,7 @@ from sigc.engine.kernel.heap import keep_blocks
 from sigc.ops import jit
 
 QUICK = ("check_speed", "kernels", "cache", "start", "momentum", "factors14", "alphas22", "sweep", "daily", "adjusted")
-LARGE = ("backtests", "scaling", "universe", "control", "orders")
+LARGE = ("backtests", "scaling", "universe", "control", "orders", "session_cost")
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from sigc.actions import Action, ActionKind
 from sigc.clock import HandClock
-from sigc.store.ledger import action_rows, books, orders, price_marks, runs
+from sigc.store.ledger import action_rows, book_counts, books, orders, price_marks, runs
 from sigc.store.ledger.accounts import add_cash, rescaled
 from sigc.store.ledger.action_effects import DueAction
 from sigc.store.ledger.ledger import Ledger
@@ -144,7 +144,7 @@ def test_fills_move_cash_and_position_once(ledger: Ledger) -> None:
         assert (position.book, position.quantity, position.average_price) == (ONE, Decimal(10), Decimal("49.6"))
         assert books.positions(connection, TWO) == ()
         assert books.cursor(connection) == "2"
-        assert books.count_fills_of(connection, ONE) == books.count_fills(connection, "run-b") == 2
+        assert book_counts.fills(connection, ONE) == books.count_fills(connection, "run-b") == 2
     # Half a point above the reference of 50, then a point below; what is held after each.
     assert [(r["slippage_bps"], r["position"]) for r in told(ledger, "fill")] == [(100.0, "4"), (-200.0, "10")]
 
@@ -258,7 +258,7 @@ def test_fills_are_found_by_run_session_and_time(ledger: Ledger) -> None:
         assert books.fills_of_book(connection, ONE) == (early, late)
         assert books.fills_of_book(connection, ONE, after=AT) == (late,)
         assert books.fills_of_book(connection, ONE, after=AT - timedelta(seconds=1)) == (early, late)
-        assert books.count_fills_of(connection, ONE) == 2
+        assert book_counts.fills(connection, ONE) == 2
 
 
 def test_a_book_is_opened_once(ledger: Ledger) -> None:

@@ -37,7 +37,19 @@ from sigc.store.history.query import AuditEntry, AuditQuery, query
 from sigc.store.history.recent import RecordsWanted
 from sigc.store.history.report import report
 from sigc.store.ledger import action_booking as booking
-from sigc.store.ledger import action_rows, adjustments, books, breakers, control, jobs, meta, orders, proof, runs
+from sigc.store.ledger import (
+    action_rows,
+    adjustments,
+    book_counts,
+    books,
+    breakers,
+    control,
+    jobs,
+    meta,
+    orders,
+    proof,
+    runs,
+)
 from sigc.store.ledger.adjustments import Adjustment, GapCause
 from sigc.store.ledger.book_rename import rename_strategy
 from sigc.store.ledger.connection import connect_reader, connect_writer
@@ -79,6 +91,7 @@ SMALL = {
     LEDGER: {
         "meta": "a fixed set of names, and one a book",
         "books": "one row a portfolio",
+        "book_counts": "one row a portfolio and end of orders",
         "positions": "what is held now; a position of zero is deleted",
         "control": "decisions in force; one taken back is deleted",
         "job_states": "one row a job",
@@ -152,10 +165,9 @@ WHOLE = (
     ("replay", r"event IN", "all decisions, fills and entries there ever were: once, at a start"),
     ("_fills", r"r.portfolio = \? ORDER BY \+f.number$", "the account of a whole replay"),
     ("charges_by_day", r"ORDER BY c.at$", "the account of a whole replay"),
-    ("count_fills_of", r"", "a counter of metrics: once after a run"),
     ("rename_strategy", r"^UPDATE", "once in the life of a strategy, by hand"),
     ("foreign_fills", r"", "fills of orders that sigc did not send: looked at when ledger and broker differ"),
-    ("counts", r"", "a counter of metrics: once after a run"),
+    ("counts", r"", "the account of a whole replay, whose ledger is its own"),
     ("track", r"FROM nav ", "the page's curve: one row a session, kept until a session is added"),
     ("_totals", r"FROM runs r JOIN run_totals", "the same, one row a run"),
     ("_entries", r"WHERE strategy = \? AND strategy <> '' ORDER BY \+seq$", "`audit query --strategy`: an export"),
@@ -348,7 +360,10 @@ def looks(connection: sqlite3.Connection, run: str) -> None:
     books.fills_of(connection, run)
     books.count_fills(connection, run)
     books.newest_fill(connection)
-    books.count_fills_of(connection, BOOK)
+    assert book_counts.fills(connection, BOOK)
+    assert book_counts.ended(connection, BOOK)
+    assert books.highest_nav(connection, BOOK)
+    assert runs.past_turnovers(connection, "scripted", "main")
     assert books.has_traded(connection, "A")
     assert not books.has_traded(connection, "NOPE")
     books.fills_of_book(connection, BOOK)
@@ -506,10 +521,10 @@ def test_what_triggers_do_is_looked_up(tmp_path: Path) -> None:
     """A plan does not tell it: their statements are planned with a value for each of the new row's columns."""
     with closing(connect_writer(tmp_path / "ledger.sqlite", "OFF")) as connection:
         triggers = [sql for (sql,) in connection.execute("SELECT sql FROM sqlite_master WHERE type = 'trigger'")]
-        bodies = [text for sql in triggers for text in sql.partition("BEGIN")[2].rpartition("END")[0].split(";")]
-        texts = [re.sub(r"NEW[.][a-z_]+", "1", body) for body in bodies if body.strip()]
+        bodies = [text for sql in triggers for text in sql.partition("BEGIN\n")[2].rpartition("END")[0].split(";")]
+        texts = [re.sub(r"(NEW|OLD)[.][a-z_]+", "1", body) for body in bodies if body.strip()]
         steps = [row[3] for text in texts for row in connection.execute(f"EXPLAIN QUERY PLAN {text}")]
-    assert len(texts) == len(triggers) == 2
+    assert len(texts) == len(triggers) == 6
     assert not [step for step in steps if step.startswith("SCAN")]
 
 

@@ -22,6 +22,7 @@ from sigc.store.ledger.book_rename import rename_strategy
 from sigc.store.ledger.connection import FILE, connect_reader
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import BookKey, Charge, Fill, Side
+from sigc.store.ledger.replay import OF_BOOKS, OF_CONTROL, replay
 from tests.trading.script import D1, D2, D3, D4, free, written
 
 D = Decimal
@@ -148,6 +149,15 @@ def test_what_sigc_wrote_is_whole(work: Path) -> None:
 def test_a_change_beside_the_records_is_found(work: Path, statement: str, told: str) -> None:
     change(work, statement)
     assert any(told in text for text in found(work)), found(work)
+
+
+def test_a_start_comes_to_the_books_that_the_whole_chain_comes_to(work: Path) -> None:
+    """It reads less of each fill, and the same money and shares."""
+    with closing(connect_reader(work / FILE)) as connection:
+        short, whole = replay(connection, (*OF_CONTROL, *OF_BOOKS)), replay(connection, None)
+    for name in ("control", "capital", "cash", "owed", "held"):
+        assert getattr(short, name) == getattr(whole, name) != {}
+    assert len(whole.fills) > 0 == len(short.fills)
 
 
 def test_a_halt_that_vanished_is_a_halt_again(work: Path) -> None:

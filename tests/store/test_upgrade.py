@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import sqlite3
+from collections import Counter
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -15,7 +16,7 @@ import numpy as np
 from sigc.actions import Action, ActionKind
 from sigc.clock import HandClock
 from sigc.config.settings import PaperSettings
-from sigc.store.ledger import action_rows, adjustments, books, proof
+from sigc.store.ledger import action_rows, adjustments, book_counts, books, proof
 from sigc.store.ledger.adjustments import Adjustment, GapCause
 from sigc.store.ledger.connection import connect_reader, connect_writer
 from sigc.store.ledger.ledger import Ledger
@@ -91,6 +92,23 @@ def test_adjusting_entries_of_the_version_before_are_as_they_were(tmp_path: Path
         assert (wire.asset, wire.cash, wire.price, wire.worth) == ("", Decimal(250), None, None)
         assert books.quantities(connection, KEY) == {"A": 1990, "B": -1000, "C": 500}
     assert path.with_name("ledger.sqlite.v9").exists()
+
+
+def test_orders_and_fills_of_the_version_before_are_counted(tmp_path: Path) -> None:
+    """By their ends, as counted by hand over all of them."""
+    path = tmp_path / "ledger.sqlite"
+    path.write_bytes(gzip.decompress((FIXTURES / "ledger-v10.sqlite.gz").read_bytes()))
+    with closing(connect_reader_of(path)) as old:
+        states = Counter(state for (state,) in old.execute("SELECT state FROM intents"))
+        fills = old.execute("SELECT execution_id FROM fills").fetchall()
+    with closing(connect_writer(path, "OFF")) as connection:
+        assert proof.faults(connection) == ()
+        ends = {state: count for state, count in states.items() if state in ("filled", "expired")}
+        assert book_counts.ended(connection, KEY) == ends
+        assert min(ends.values()) > 0 < len(fills)
+        assert book_counts.fills(connection, KEY) == len(fills)
+        assert books.highest_nav(connection, KEY) == max(nav.nav for nav in books.navs(connection, KEY))
+    assert path.with_name("ledger.sqlite.v10").exists()
 
 
 def connect_reader_of(path: Path) -> sqlite3.Connection:

@@ -96,7 +96,8 @@ def carry_out(trading: Trading, request: Request, feed: TargetFeed, watch: RunWa
         outcome, message = Outcome.CANCELLED, "cancelled before anything was decided"
     finally:
         if not _is_left_open(context, outcome):
-            run = _closed(context, outcome, message)
+            run, unwritten = _closed(context, outcome, message)
+            problems += unwritten
     return replace(reached.ended(run, problems), waiting=_waiting(context))
 
 
@@ -180,13 +181,18 @@ def _waiting(context: RunContext) -> WaitingOrders | None:
         return waiting_of(connection, [context.run.id], context.trading.clock.now()).get(context.run.id)
 
 
-def _closed(context: RunContext, outcome: Outcome, message: str) -> Run:
+def _closed(context: RunContext, outcome: Outcome, message: str) -> tuple[Run, tuple[Diagnostic, ...]]:
+    """Close the run and write its files. Return it, and why they can't be written: the next run writes them then."""
     ledger, trading = context.ledger, context.trading
     now = trading.clock.now()
     with ledger.transaction("run-close") as tx:
         runs.close_run(tx, context.run, now, outcome, message)
         run = runs.find(tx.connection, context.run.id)
+    problems: tuple[Diagnostic, ...] = ()
     if not context.is_dry and trading.has_files:
-        write_account(ledger, run.id, trading.render)
+        try:
+            write_account(ledger, run.id, trading.render)
+        except SigcError as error:
+            problems = error.diagnostics
     publish(ledger, trading.config.audit)  # again, for the verdict itself; the stage `audit` reported its problems
-    return run
+    return run, problems

@@ -29,14 +29,13 @@ from sigc.private import make_private
 from sigc.store.files import run_folder
 from sigc.store.ledger import books, orders, runs
 from sigc.store.ledger.ledger import Ledger
-from sigc.store.ledger.records import BookKey, Fill, Intent, Run, RunKind, RunStage
+from sigc.store.ledger.records import BookKey, Fill, Intent, Run, RunStage
 
 if TYPE_CHECKING:
     from sigc.panel import Floats
 
 _ACCOUNT = "account.json"
 _writing = threading.Lock()  # a run and the maintenance of its book may write at the same moment
-_MOST = 500  # upper bound of the runs in two sessions
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +107,14 @@ def write_account(ledger: Ledger, run: str, render: Render | None = None) -> Pat
         return path.parent
 
 
-def refresh(ledger: Ledger, book: BookKey, render: Render | None = None) -> None:
-    """Rewrite the files of a book's last two sessions where the ledger knows more by now: fills, an outcome."""
+def refresh(ledger: Ledger, book: BookKey, render: Render | None = None, but: str = "") -> None:
+    """Rewrite the files of a book's last two sessions where the ledger knows more by now: fills, an outcome.
+
+    but: a run under way, which writes its own once it has its verdict.
+    """
     with ledger.reading() as connection:
-        found = [
-            r for r in runs.recent(connection, _MOST, book.strategy, book.portfolio) if r.key.kind is RunKind.TRADE
-        ]
-        last = sorted({r.key.session for r in found})[-2:]
-        stale = [r.id for r in found if r.key.session in last and not _is_told(connection, ledger.directory, r)]
+        found = runs.of_last_sessions(connection, book.strategy, book.portfolio)
+        stale = [r.id for r in found if r.id != but and not _is_told(connection, ledger.directory, r)]
     for run in reversed(stale):
         write_account(ledger, run, render)
 

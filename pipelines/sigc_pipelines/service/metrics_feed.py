@@ -14,7 +14,7 @@ from sigc import metrics as m
 from sigc.clock import Clock
 from sigc.data.catalog import Catalog, Source
 from sigc.metrics import DaemonMetrics
-from sigc.store.ledger import books, orders, runs
+from sigc.store.ledger import book_counts, books, orders, runs
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import IN_FLIGHT, UNRESOLVED, BookKey, IntentState, Nav
 
@@ -63,7 +63,7 @@ def tell_book(metrics: DaemonMetrics, ledger: Ledger, key: BookKey) -> None:
     strategy = key.strategy
     with ledger.reading() as connection:
         held = sum(1 for p in books.positions(connection, key) if p.quantity)
-        navs = books.navs(connection, key)
+        navs, highest = books.last_navs(connection, key, 2), books.highest_nav(connection, key)
         turnovers = runs.past_turnovers(connection, strategy, key.portfolio, 1)
         fills, ended = _fills(connection, strategy), _ended(connection, strategy)
     metrics.put(m.POSITIONS, held, strategy=strategy)
@@ -72,8 +72,8 @@ def tell_book(metrics: DaemonMetrics, ledger: Ledger, key: BookKey) -> None:
         metrics.reach(m.ORDERS, count, strategy=strategy, status=state)
     if turnovers:
         metrics.put(m.TURNOVER, turnovers[-1], strategy=strategy)
-    if navs:
-        _tell_navs(metrics, strategy, navs)
+    if navs and highest is not None:
+        _tell_navs(metrics, strategy, navs, float(highest))
 
 
 def tell_doubts(metrics: DaemonMetrics, ledger: Ledger, run: str, strategy: str) -> None:
@@ -83,20 +83,20 @@ def tell_doubts(metrics: DaemonMetrics, ledger: Ledger, run: str, strategy: str)
     metrics.add(m.ORDERS, doubtful, strategy=strategy, status=IntentState.UNKNOWN)
 
 
-def _tell_navs(metrics: DaemonMetrics, strategy: str, navs: tuple[Nav, ...]) -> None:
+def _tell_navs(metrics: DaemonMetrics, strategy: str, navs: tuple[Nav, ...], highest: float) -> None:
     last, worth = navs[-1], [float(nav.nav) for nav in navs]
     metrics.put(m.NAV, worth[-1], strategy=strategy)
     if worth[-1]:
         metrics.put(m.GROSS, float(last.gross / last.nav), strategy=strategy)
         metrics.put(m.NET, float(last.net / last.nav), strategy=strategy)
-    if max(worth) > 0:
-        metrics.put(m.DRAWDOWN, 1 - worth[-1] / max(worth), strategy=strategy)
+    if highest > 0:
+        metrics.put(m.DRAWDOWN, 1 - worth[-1] / highest, strategy=strategy)
     if len(worth) > 1 and worth[-2]:
         metrics.put(m.DAILY_RETURN, worth[-1] / worth[-2] - 1, strategy=strategy)
 
 
 def _fills(connection: sqlite3.Connection, strategy: str) -> int:
-    return sum(books.count_fills_of(connection, b.key) for b in books.books(connection) if b.key.strategy == strategy)
+    return sum(book_counts.fills(connection, b.key) for b in books.books(connection) if b.key.strategy == strategy)
 
 
 def _ended(connection: sqlite3.Connection, strategy: str) -> dict[str, int]:
@@ -104,7 +104,6 @@ def _ended(connection: sqlite3.Connection, strategy: str) -> dict[str, int]:
     total = dict.fromkeys(map(str, _ENDS), 0)
     for book in books.books(connection):
         if book.key.strategy == strategy:
-            for state, count in orders.counts(connection, book.key).items():
-                if state in total:
-                    total[state] += count
+            for state, count in book_counts.ended(connection, book.key).items():
+                total[state] += count
     return total

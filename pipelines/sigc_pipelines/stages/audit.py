@@ -1,4 +1,4 @@
-"""Audit: refresh the run's files, mirror and anchor the audit."""
+"""Audit: refresh the files of the book's earlier runs, mirror and anchor the audit."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from sigc_pipelines.stages.run_context import RunContext
 
 
 def audit(context: RunContext, findings: list[Finding]) -> None:
-    """Refresh the files of the book's runs, and publish the audit. A failed write is a finding."""
+    """Refresh the files of the book's earlier runs, and publish the audit. A failed write of the audit is a finding.
+
+    The run's own files are written with its verdict. Raises E300.
+    """
     trading = context.trading
     if not context.is_dry and trading.has_files:
-        refresh(context.ledger, context.book, trading.render)
+        refresh(context.ledger, context.book, trading.render, but=context.run.id)
     findings += publish(context.ledger, trading.config.audit)

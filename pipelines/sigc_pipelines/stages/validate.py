@@ -33,8 +33,9 @@ class JudgedTargets:
 def validate(context: RunContext, loaded: LoadedBook, computed: ComputedTargets) -> JudgedTargets:
     """Judge the weights. Errors are findings of the result; `refuse` raises them. Raises E801 without money."""
     book, snapshot = context.book, computed.snapshot
+    is_compared = context.trading.config.safety.max_deviation > 0
     with context.ledger.reading() as connection:
-        past = runs.past_turnovers(connection, book.strategy, book.portfolio)
+        past = runs.past_turnovers(connection, book.strategy, book.portfolio) if is_compared else ()
         last = runs.last_decided(connection, book.strategy, book.portfolio)
         before = runs.decision_of(connection, last)
         by_hand = accepted_by_hand(connection)

@@ -130,7 +130,7 @@ def strategy_day(connection: sqlite3.Connection, one: SummaryStrategy, about: Da
 
 def book_day(connection: sqlite3.Connection, book: books.Book) -> BookDay | None:
     """Return a book at its newest close, None before the first."""
-    newest = books.navs(connection, book.key)[-2:]
+    newest = books.last_navs(connection, book.key, 2)
     if not newest:
         return None
     before = newest[0].nav if len(newest) > 1 else book.capital

@@ -14,7 +14,7 @@ from sigc.store.ledger.records import BookKey, RunKind
 
 _TABLES = (
     *("books", "positions", "nav", "charge_shares", "action_entries", "action_lists", "action_watermarks"),
-    *("adjustments", "runs", "run_orders"),
+    *("adjustments", "runs", "run_orders", "book_counts"),
 )
 
 

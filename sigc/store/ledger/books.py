@@ -264,15 +264,6 @@ def count_fills(connection: sqlite3.Connection, run: str) -> int:
     return int(connection.execute(query, (run,)).fetchone()[0])
 
 
-def count_fills_of(connection: sqlite3.Connection, key: BookKey) -> int:
-    """Return the number of fills of a book."""
-    query = (
-        "SELECT count(*) FROM fills JOIN intents i USING (client_order_id) JOIN runs r ON r.id = i.run"
-        " WHERE r.strategy = ? AND r.portfolio = ?"
-    )
-    return int(connection.execute(query, (key.strategy, key.portfolio)).fetchone()[0])
-
-
 def fills_of_book(connection: sqlite3.Connection, key: BookKey, after: datetime | None = None) -> tuple[Fill, ...]:
     """Return the fills of a book in order of arrival; with `after`, only those executed after that instant."""
     if after is None:
@@ -367,12 +358,26 @@ def navs(connection: sqlite3.Connection, key: BookKey, after: str = "") -> tuple
 
 def last_nav(connection: sqlite3.Connection, key: BookKey) -> Nav | None:
     """Return the newest NAV of a book, None before the first close."""
-    row = connection.execute(
+    return next(iter(last_navs(connection, key, 1)), None)
+
+
+def last_navs(connection: sqlite3.Connection, key: BookKey, number: int) -> tuple[Nav, ...]:
+    """Return the newest NAVs of a book, so many at most, in order."""
+    rows = connection.execute(
         "SELECT session, basis, nav, cash, gross, net, receivables FROM nav WHERE strategy = ? AND portfolio = ?"
-        " ORDER BY session DESC LIMIT 1",
+        " ORDER BY session DESC LIMIT ?",
+        (key.strategy, key.portfolio, number),
+    )
+    return tuple(_nav(key, *row) for row in rows)[::-1]
+
+
+def highest_nav(connection: sqlite3.Connection, key: BookKey) -> Decimal | None:
+    """Return the highest NAV that a book ever had at a close, None before the first."""
+    row = connection.execute(
+        "SELECT nav FROM nav WHERE strategy = ? AND portfolio = ? ORDER BY CAST(nav AS REAL) DESC LIMIT 1",
         (key.strategy, key.portfolio),
     ).fetchone()
-    return None if row is None else _nav(key, *row)
+    return None if row is None else Decimal(row[0])
 
 
 def _nav(key: BookKey, session: str, basis: str, *money: str) -> Nav:

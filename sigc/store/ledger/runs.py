@@ -196,10 +196,10 @@ def open_trades(connection: sqlite3.Connection, strategy: str = "") -> tuple[Run
 def past_turnovers(connection: sqlite3.Connection, strategy: str, portfolio: str, most: int = 60) -> tuple[float, ...]:
     """Return the turnover of a book's last runs, as a share of its NAV at that time, oldest first."""
     rows = connection.execute(
-        "SELECT sum(CAST(i.quantity AS REAL) * CAST(i.reference AS REAL)) / CAST(n.nav AS REAL) FROM runs r"
-        " JOIN intents i ON i.run = r.id JOIN nav n USING (strategy, portfolio)"
+        "SELECT t.ordered / CAST(n.nav AS REAL) FROM runs r"
+        " CROSS JOIN run_totals t ON t.run = r.id CROSS JOIN nav n USING (strategy, portfolio)"
         " WHERE r.strategy = ? AND r.portfolio = ? AND r.traded = 1 AND n.session = r.as_of AND CAST(n.nav AS REAL) > 0"
-        " GROUP BY r.number ORDER BY r.number DESC LIMIT ?",
+        " ORDER BY r.number DESC LIMIT ?",
         (strategy, portfolio, most),
     )
     return tuple(float(value) for (value,) in rows)[::-1]
@@ -280,6 +280,28 @@ def recent(connection: sqlite3.Connection, most: int = 50, strategy: str = "", p
         (*values, most),
     )
     return tuple(_run(row) for row in rows)
+
+
+def of_last_sessions(connection: sqlite3.Connection, strategy: str, portfolio: str, number: int = 2) -> tuple[Run, ...]:
+    """Return the trades of a book for the newest sessions that it traded for, newest session first."""
+    found: list[Run] = []
+    before = "~"  # after every date
+    for _ in range(number):
+        row = connection.execute(
+            "SELECT session FROM runs WHERE strategy = ? AND portfolio = ? AND session < ? AND kind = 'trade'"
+            " ORDER BY session DESC LIMIT 1",
+            (strategy, portfolio, before),
+        ).fetchone()
+        if row is None:
+            break
+        (before,) = row
+        rows = connection.execute(
+            f"SELECT {_COLUMNS} FROM runs WHERE strategy = ? AND portfolio = ? AND session = ? AND kind = 'trade'"  # noqa: S608
+            " ORDER BY +number DESC",
+            (strategy, portfolio, before),
+        )
+        found += [_run(each) for each in rows]
+    return tuple(found)
 
 
 def of_session(connection: sqlite3.Connection, strategy: str, session: str) -> tuple[Run, ...]:

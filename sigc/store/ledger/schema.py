@@ -5,6 +5,7 @@ Decimals, instants and JSON are TEXT. `seq` orders the audit chain, which is app
 
 from __future__ import annotations
 
+from sigc.store.ledger.book_counts import TABLES as _COUNTS
 from sigc.store.outbox.tables import ALERTS
 
 APPLICATION_ID = 0x51C1ED6E  # in the file's header: tells a ledger from any other SQLite file
@@ -402,4 +403,4 @@ UPDATE books SET funded = strategy || '/' || portfolio;
 _WORTH = "ALTER TABLE adjustments ADD COLUMN worth TEXT;"
 
 _TO_ALERTS = (_FIRST, _DAEMON, _GIVEN_UP, _HISTORY, _PLANS, _ANCHOR, _ACTIONS, ALERTS)
-MIGRATIONS: tuple[str, ...] = (*_TO_ALERTS, _ADJUSTMENTS, _WORTH)
+MIGRATIONS: tuple[str, ...] = (*_TO_ALERTS, _ADJUSTMENTS, _WORTH, _COUNTS)
