@@ -25,7 +25,8 @@ _MOST_BYTES = 65_536
 class RunningDaemon:
     """A running daemon: its address, its process, its work dir.
 
-    ports: by setting, as they were bound (a default port may have moved). tls: True if `address` speaks TLS.
+    ports: by setting, as they were bound (a default port may have moved). tls: True if `address` speaks TLS. config:
+    its configuration file, '' without one.
     """
 
     name: str
@@ -36,13 +37,24 @@ class RunningDaemon:
     host: str
     ports: Mapping[str, int] = field(default_factory=dict)
     tls: bool = False
+    config: str = ""
 
 
-def this_process(name: str, address: str, work_dir: Path, ports: Mapping[str, int], tls: bool = False) -> RunningDaemon:
+def this_process(
+    name: str,
+    address: str,
+    work_dir: Path,
+    ports: Mapping[str, int],
+    tls: bool = False,
+    config: Path | None = None,
+) -> RunningDaemon:
     """Return the entry of the calling process."""
     pid = os.getpid()
     start = started(pid) or ""
-    return RunningDaemon(name, address, str(work_dir.resolve()), pid, start, socket.gethostname(), dict(ports), tls)
+    file = "" if config is None else str(config.resolve())
+    return RunningDaemon(
+        name, address, str(work_dir.resolve()), pid, start, socket.gethostname(), dict(ports), tls, file
+    )
 
 
 def register(directory: Path, entry: RunningDaemon) -> None:
@@ -95,7 +107,7 @@ def _read(path: Path) -> RunningDaemon | None:
         with path.open("rb") as source:
             data = json.loads(source.read(_MOST_BYTES))
         entry = RunningDaemon(**data)
-        texts = (entry.name, entry.address, entry.work_dir, entry.started, entry.host)
+        texts = (entry.name, entry.address, entry.work_dir, entry.started, entry.host, entry.config)
         ok = all(isinstance(t, str) for t in texts) and isinstance(entry.pid, int) and isinstance(entry.ports, dict)
         return entry if ok and path == _path(path.parent, entry.name) else None
     except (OSError, ValueError, TypeError):

@@ -24,7 +24,6 @@ from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from sigc.errors import Diagnostic, SigcError
-from sigc.host.instance import DEFAULT
 from sigc.host.instances import RunningDaemon, running
 from sigc.host.redact import escape
 from sigc.rpc.access import TOKEN_FILE, read_token
@@ -58,10 +57,11 @@ class RefusedError(SigcError):
 
 @dataclass(frozen=True, slots=True)
 class DaemonQuery:
-    """The search for a daemon: the command line's address, then the configuration's.
+    """The search for a daemon: the one at an address, of a name, or of a configuration.
 
-    ca: the authority of its certificate, for an address beyond this machine; None: the system's authorities.
-    is_named: the user gave its name, so no other daemon will do.
+    config, work_dir: the configuration of the command (None: none was found) and the work dir of its daemon. ca: the
+    authority of its certificate, for an address beyond this machine; None: the system's authorities. is_named: the user
+    gave its name, so no other daemon will do.
     """
 
     address: str | None = None
@@ -69,6 +69,7 @@ class DaemonQuery:
     configured_address: str | None = None
     token: str | None = None
     work_dir: Path | None = None
+    config: Path | None = None
     ca: Path | None = None
     is_named: bool = False
 
@@ -88,14 +89,18 @@ class Target:
 def find_daemon(wish: DaemonQuery, directories: Iterable[Path]) -> Target:
     """Return the daemon that the query means. directories: hold the entries of running daemons. Raise E900, E402.
 
-    In this order: an address given; the running daemon of the name; the only one that runs; the default address.
+    An address that is given; else the running daemon of a name that is given; else the one that has the work dir of the
+    command's configuration, or was started with that file. Another's is never meant.
     """
     entries = running(directories)
-    address = wish.address or wish.configured_address
-    if wish.is_named and wish.address is None:
-        address = _address_of(wish, entries)
-    entry = _entry(wish, address, entries)
-    at = address or (entry.address if entry is not None else DEFAULT_ADDRESS)
+    if wish.address is not None:
+        at = wish.address
+    elif wish.is_named:
+        at = _address_of(wish, entries)
+    else:
+        own = _own(wish, entries)
+        at = own.address if own is not None else _free_address(wish, entries)
+    entry = next((e for e in entries if _reached(e.address) == _reached(at)), None)
     host, number = parse_address(at, "--address" if wish.address else "daemon.rpc.address")
     at = address_text(as_reached(host), number)
     has_tls = entry.tls if entry is not None else not is_loopback(host)
@@ -237,32 +242,53 @@ def _address_of(wish: DaemonQuery, entries: tuple[RunningDaemon, ...]) -> str:
         return named.address
     at = wish.configured_address
     if at is None or any(_reached(e.address) == _reached(at) for e in entries):
-        hint = "`sigc ps` lists those that run"
-        gone = NoDaemonError(Diagnostic("E900", f"no daemon named '{wish.name}' runs here", hint=hint))
-        gone.is_refused = True
-        raise gone
+        raise _absent(f"no daemon named '{wish.name}' runs here", "`sigc ps` lists those that run")
     return at
 
 
-def _entry(wish: DaemonQuery, address: str | None, entries: tuple[RunningDaemon, ...]) -> RunningDaemon | None:
-    if address is not None:
-        reached = _reached(address)
-        return next((e for e in entries if _reached(e.address) == reached), None)
-    if wish.name is not None:
-        named = next((e for e in entries if e.name == wish.name), None)
-        if named is not None or wish.name != DEFAULT:
-            return named
-        # A daemon without a name but with a port of its own is named after the port (`lifecycle.start.start_of`).
-        entries = tuple(e for e in entries if e.name.startswith(f"{DEFAULT}-"))
-    if len(entries) > 1:
-        names = ", ".join(f"{e.name} at {e.address}" for e in entries)
-        raise NoDaemonError(Diagnostic("E900", f"several daemons run: {names}", hint="say which by --address"))
-    return entries[0] if entries else None
+def _own(wish: DaemonQuery, entries: tuple[RunningDaemon, ...]) -> RunningDaemon | None:
+    """Return the running daemon of the query's work dir, else of its configuration file. Raise E900 for several."""
+    work_dir = None if wish.work_dir is None else str(wish.work_dir.resolve())
+    of_dir = next((e for e in entries if e.work_dir == work_dir), None)
+    if of_dir is not None:
+        return of_dir
+    config = "" if wish.config is None else str(wish.config.resolve())
+    found = [e for e in entries if e.config == config]
+    if len(found) > 1:
+        named = ", ".join(f"{e.name} at {e.address}" for e in found)
+        message = f"several daemons of {config or 'no configuration'} run: {named}"
+        raise NoDaemonError(Diagnostic("E900", message, hint="say which by --name"))
+    return found[0] if found else None
+
+
+def _free_address(wish: DaemonQuery, entries: tuple[RunningDaemon, ...]) -> str:
+    """Return where a daemon without an entry may be: the configured address, or the default one. Raise E900 if it is
+    another daemon's, or nobody said which daemon is meant.
+    """
+    at = wish.configured_address or DEFAULT_ADDRESS
+    theirs = [e for e in entries if _reached(e.address) == _reached(at)]
+    if not theirs and (wish.config is not None or wish.configured_address is not None or not entries):
+        return at
+    if wish.config is None:
+        named = ", ".join(f"{e.name} ({e.work_dir})" for e in entries)
+        hint = "say which by --name, or call it from the folder of its configuration, or by --config"
+        message = f"no configuration says which daemon is meant; those that run: {named}"
+        raise NoDaemonError(Diagnostic("E900", message, hint=hint))
+    other = f"at {at} is '{theirs[0].name}' with {theirs[0].work_dir}"
+    hint = f"start it by `sigc daemon --config {wish.config}`, or mean the other one by --name {theirs[0].name}"
+    raise _absent(f"no daemon of {wish.config} runs (work dir {wish.work_dir}); {other}", hint)
+
+
+def _absent(message: str, hint: str) -> NoDaemonError:
+    error = NoDaemonError(Diagnostic("E900", message, hint=hint))
+    error.is_refused = True
+    return error
 
 
 def _reached(address: str) -> tuple[str, int]:
     host, number = parse_address(address, "--address")
-    return as_reached(host), number
+    host = as_reached(host)
+    return ("127.0.0.1" if host == "localhost" else host), number
 
 
 def _tls(ca: Path | None) -> ssl.SSLContext:

@@ -40,11 +40,12 @@ def wish_of(asked: DaemonOptions, environment: Mapping[str, str]) -> DaemonQuery
     work = environment.get("SIGC_DAEMON__WORK_DIR") or _text(daemon.get("work_dir"))
     return DaemonQuery(
         address=asked.address,
-        name=asked.name or (name if path is not None else None),
+        name=name,
         configured_address=environment.get(_OVERRIDES["address"]) or _text(rpc.get("address")) or None,
         token=_token(_text(rpc.get("token")), environment),
         work_dir=Path(work).expanduser() if work else places(name, environment, os.getuid()).work_dir,
         ca=Path(ca).expanduser() if (ca := _text(tls.get("ca"))) else None,
+        config=path,
         is_named=asked.name is not None,
     )
 

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -205,29 +206,64 @@ def test_a_daemon_is_found_by_its_entry_and_its_token_by_its_work_dir(tmp_path: 
     prod = this_process("prod", "127.0.0.1:5601", work, {})
     assert find_daemon(DaemonQuery(), [run]).address == "127.0.0.1:5555"
     register(run, prod)
-    assert find_daemon(DaemonQuery(), [run]) == Target("127.0.0.1:5601", token)
-    assert find_daemon(DaemonQuery(token="given" * 8), [run]).token == "given" * 8
+    assert find_daemon(DaemonQuery(work_dir=work), [run]) == Target("127.0.0.1:5601", token)
+    assert find_daemon(DaemonQuery(work_dir=work, token="given" * 8), [run]).token == "given" * 8
     register(run, replace(prod, name="paper", address="127.0.0.1:5602", work_dir=str(tmp_path)))
-    with pytest.raises(NoDaemonError, match=r"paper at 127\.0\.0\.1:5602, prod at 127\.0\.0\.1:5601"):
-        find_daemon(DaemonQuery(), [run])
-    assert find_daemon(DaemonQuery(name="paper"), [run]) == Target("127.0.0.1:5602", "")
-    assert find_daemon(
-        DaemonQuery(name="paper", is_named=True, configured_address="127.0.0.1:5601"), [run]
-    ).address.endswith("2")
+    named = DaemonQuery(name="paper", is_named=True)
+    assert find_daemon(named, [run]) == Target("127.0.0.1:5602", "")
+    assert find_daemon(replace(named, configured_address="127.0.0.1:5601"), [run]).address.endswith("2")
     for configured in (None, "127.0.0.1:5601"):  # somebody else's
         with pytest.raises(NoDaemonError, match="no daemon named 'none' runs here"):
             find_daemon(DaemonQuery(name="none", is_named=True, configured_address=configured), [run])
     elsewhere = DaemonQuery(name="none", is_named=True, configured_address="127.0.0.1:5609")
     assert find_daemon(elsewhere, [run]).address == "127.0.0.1:5609"
-    assert find_daemon(DaemonQuery(name="none", work_dir=work), [run]) == Target("127.0.0.1:5555", token)
     assert find_daemon(DaemonQuery(address="127.0.0.1:5601", name="paper"), [run]).token == token
     assert find_daemon(DaemonQuery(configured_address="127.0.0.1:5609", work_dir=work), [run]).token == token
-    assert token not in repr(find_daemon(DaemonQuery(name="prod"), [run]))
+    assert token not in repr(find_daemon(DaemonQuery(work_dir=work), [run]))
     with pytest.raises(SigcError, match="invalid --address"):
         find_daemon(DaemonQuery(address="nonsense"), [run])
     (work / "rpc.token").chmod(0o644)
     with pytest.raises(SigcError, match="read by others"):
-        find_daemon(DaemonQuery(name="prod"), [run])
+        find_daemon(DaemonQuery(work_dir=work), [run])
+
+
+def test_a_command_reaches_the_daemon_of_its_configuration_or_none(tmp_path: Path) -> None:
+    """Two projects, each with a sigc.yaml, as `sigc init` writes it; the daemon of one runs."""
+    run, prod, play = (tmp_path / name for name in ("run", "prod", "play"))
+    for folder in (prod, play):
+        (folder / "work").mkdir(parents=True)
+        (folder / "sigc.yaml").touch()
+    entry = this_process("sigc", "127.0.0.1:5601", prod / "work", {}, config=prod / "sigc.yaml")
+    register(run, entry)
+
+    def asked(folder: Path, **other: Any) -> DaemonQuery:
+        own = DaemonQuery(name="sigc", config=folder / "sigc.yaml", work_dir=folder / "work")
+        return replace(own, **other)
+
+    assert find_daemon(asked(prod), [run]).address == "127.0.0.1:5601"
+    assert find_daemon(asked(play), [run]).address == "127.0.0.1:5555"  # where nobody listens
+    for taken in ("127.0.0.1:5601", "localhost:5601", "0.0.0.0:5601"):
+        with pytest.raises(
+            NoDaemonError, match=r"no daemon of .*/play/sigc.yaml runs .*'sigc' with .*/prod/work"
+        ) as no:
+            find_daemon(asked(play, configured_address=taken), [run])
+        assert no.value.is_refused
+    # Its port was given by hand, or its work dir: the file tells.
+    assert find_daemon(asked(prod, configured_address="127.0.0.1:5555"), [run]).address == "127.0.0.1:5601"
+    assert find_daemon(asked(prod, work_dir=tmp_path / "other"), [run]).address == "127.0.0.1:5601"
+    # A link to the file is the file; one that was copied is not, but its work dir is.
+    (play / "linked.yaml").symlink_to(prod / "sigc.yaml")
+    linked = asked(play, config=play / "linked.yaml", configured_address="127.0.0.1:5601")
+    assert find_daemon(linked, [run]).address == "127.0.0.1:5601"
+    assert find_daemon(asked(play, work_dir=prod / "work"), [run]).address == "127.0.0.1:5601"
+    # Nobody said which: the only one that runs is a guess.
+    with pytest.raises(NoDaemonError, match="no configuration says which daemon is meant; .*sigc .*/prod/work") as no:
+        find_daemon(DaemonQuery(name="sigc", work_dir=tmp_path / "default"), [run])
+    assert not no.value.is_refused
+    assert find_daemon(DaemonQuery(name="sigc", is_named=True), [run]).address == "127.0.0.1:5601"
+    register(run, replace(entry, name="second", address="127.0.0.1:5602", work_dir=str(tmp_path)))
+    with pytest.raises(NoDaemonError, match=r"several daemons of .* run: second at 127\.0\.0\.1:5602, sigc at"):
+        find_daemon(asked(prod, work_dir=tmp_path / "other"), [run])
 
 
 def _certificate(folder: Path) -> Path:

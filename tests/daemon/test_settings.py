@@ -186,20 +186,20 @@ def site_page(site: Site, daemon: Daemon, token: str) -> str:
     return body
 
 
-def entry(name: str, address: str, work_dir: Path) -> Any:
+def entry(name: str, address: str, work_dir: Path, config: Path | None = None) -> Any:
     work_dir.mkdir(exist_ok=True)
     (work_dir / "rpc.token").write_text(f"token-of-{name}-0123456789\n")
     (work_dir / "rpc.token").chmod(0o600)
-    return this_process(name, address, work_dir, {})
+    return this_process(name, address, work_dir, {}, config=config)
 
 
 def test_which_daemon_a_command_means(tmp_path: Path) -> None:
     run = tmp_path / "run"
     environment = {"RUNTIME_DIRECTORY": str(run), "STATE_DIRECTORY": str(tmp_path), "HOME": str(tmp_path)}
-    for number, name in enumerate(("sigc", "paper")):
-        # Two entries of one process: which PID is asked about does not matter here.
-        register(run, replace(entry(name, f"127.0.0.1:{6000 + number}", tmp_path / name)))
     plain, paper = tmp_path / "sigc.yaml", tmp_path / "sigc.paper.yaml"
+    for number, (name, config) in enumerate((("sigc", plain), ("paper", paper))):
+        # Two entries of one process: which PID is asked about does not matter here.
+        register(run, replace(entry(name, f"127.0.0.1:{6000 + number}", tmp_path / name, config)))
     # What is wrong elsewhere in the file, or not set, is no reason not to find the daemon.
     plain.write_text("daemon: {rpc: {token: ${NOT_SET}}}\ncluster: {nonsense: 1}\n")
     paper.write_text("")
@@ -212,7 +212,7 @@ def test_which_daemon_a_command_means(tmp_path: Path) -> None:
     assert target_of(DaemonOptions(plain, name="paper"), environment).address == "127.0.0.1:6001"
     plain.write_text('daemon: {rpc: {address: "127.0.0.1:7000", token: "a-token-of-its-own"}, work_dir: /x}\n')
     target = target_of(DaemonOptions(plain), environment)
-    assert (target.address, target.token) == ("127.0.0.1:7000", "a-token-of-its-own")
+    assert (target.address, target.token) == ("127.0.0.1:6000", "a-token-of-its-own")  # where the file's daemon is
     wish = wish_of(DaemonOptions(plain), environment | {"SIGC_DAEMON__RPC__ADDRESS": "127.0.0.1:7001"})
     assert (wish.configured_address, wish.work_dir) == ("127.0.0.1:7001", Path("/x"))
     wish = wish_of(DaemonOptions(None), {"SIGC_RPC_TOKEN": TOKEN, "HOME": str(tmp_path), "SIGC_CONFIG": str(paper)})

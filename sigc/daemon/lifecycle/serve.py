@@ -141,7 +141,8 @@ def _hold(start: Start, undo: contextlib.ExitStack) -> ProcessResources:
     ports = {setting: listening.getsockname()[1] for setting, listening in sockets.items()}
     host = next(port.host for port in start.ports if port.setting == RPC)
     address = address_text(host, ports[RPC])
-    entry = this_process(start.name, address, places.work_dir, ports, doors.tls is not None)
+    file = start.configured.loaded.path
+    entry = this_process(start.name, address, places.work_dir, ports, doors.tls is not None, file)
     try:
         register(places.runtime_dir, entry)
     except OSError as failure:
