@@ -274,9 +274,10 @@ def _free_address(wish: DaemonQuery, entries: tuple[RunningDaemon, ...]) -> str:
         hint = "say which by --name, or call it from the folder of its configuration, or by --config"
         message = f"no configuration says which daemon is meant; those that run: {named}"
         raise NoDaemonError(Diagnostic("E900", message, hint=hint))
-    other = f"at {at} is '{theirs[0].name}' with {theirs[0].work_dir}"
+    config, other = wish.config.absolute(), f"at {at} is '{theirs[0].name}' with {theirs[0].work_dir}"
+    where = "" if wish.work_dir is None else f" (work dir {wish.work_dir.absolute()})"
     hint = f"start it by `sigc daemon --config {wish.config}`, or mean the other one by --name {theirs[0].name}"
-    raise _absent(f"no daemon of {wish.config} runs (work dir {wish.work_dir}); {other}", hint)
+    raise _absent(f"no daemon of {config} runs{where}; {other}", hint)
 
 
 def _absent(message: str, hint: str) -> NoDaemonError:
