@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sigc.config.check import LoadedConfig, keys, load_config, reference_yaml
+from sigc.config.check import LoadedConfig, _fields, keys, load_config, reference_yaml
 from sigc.config.settings import Config
 from sigc.errors import SigcError
 
@@ -63,6 +63,54 @@ def test_variables(tmp_path: Path) -> None:
     assert found.config.data.directory == "/x/d"
     assert found.config.data.max_cells == 1000
     assert refused(tmp_path, "data:\n  directory: ${NOPE}\n")[0][:3] == ("E402", 2, 14)
+
+
+@pytest.mark.parametrize(
+    ("text", "number", "flag", "name"),
+    [("0123", 123.0, None, "0123"), ("12:30", None, None, "12:30"), ("yes", None, True, "yes"), ("1e3", 1000.0, None, "1e3"),
+     ("no", None, False, "no"), ("1_000", 1000.0, None, "1_000"), ("0x1F", None, None, "0x1F"), ("2024-01-15", None, None, "2024-01-15")],
+)  # fmt: skip
+def test_a_variable_is_text_and_its_settings_type_reads_it(
+    tmp_path: Path, text: str, number: float | None, flag: bool | None, name: str
+) -> None:
+    """In a file and as SIGC_...: never what YAML would make of it (octal, true, seconds, a date)."""
+    for key, file, wanted in (
+        ("backtest.capital", "backtest: {capital: ${X}}", number),
+        ("safety.allow_short", "safety: {allow_short: ${X}}", flag),
+        ("safety.restricted", "safety: {restricted: [${X}]}", (name,)),
+        ("daemon.work_dir", "daemon: {work_dir: ${X}}", name),
+    ):
+        section, field = key.split(".")
+        variable = "SIGC_" + key.upper().replace(".", "__")
+        value = f"['{text}']" if key == "safety.restricted" else text
+        for body, environment in ((file, {"X": text}), ("", {variable: value})):
+            if wanted is None:
+                assert refused(tmp_path, body, **environment)[0][0] == "E402"
+            else:
+                config = load(tmp_path, body, environment).config
+                assert getattr(getattr(config, section), field) == wanted
+
+
+def test_every_setting_can_be_a_variable(tmp_path: Path) -> None:
+    """Its default, written as text, is read as it was."""
+    for key, field in _fields(Config, ""):
+        default = field.default
+        if isinstance(default, bool | int | float | str) and default != "":
+            variable = "SIGC_" + key.upper().replace(".", "__")
+            value: object = load(tmp_path, "", {variable: str(default)}).config
+            for name in key.split("."):
+                value = getattr(value, name)
+            assert value == default, key
+            assert type(value) is type(default), key
+
+
+def test_a_variable_that_is_no_setting_is_told_without_its_value(tmp_path: Path) -> None:
+    environment = {"SIGC_DATA__DIRECTRY": "hunter2", "SIGC_CONFIG": "/x", "SIGC_RPC_TOKEN": "t" * 32, "SIGNAL": "1"}
+    ((code, _, _, said),) = refused(tmp_path, "", **environment)
+    assert code == "E401"
+    assert "SIGC_DATA__DIRECTRY is no setting" in said
+    assert "did you mean 'SIGC_DATA__DIRECTORY'?" in said
+    assert "hunter2" not in said
 
 
 def test_all_errors_with_their_places(tmp_path: Path) -> None:

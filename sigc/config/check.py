@@ -23,7 +23,13 @@ from sigc.config.settings import Config
 from sigc.errors import Diagnostic, Severity, SigcError, Span, did_you_mean
 
 _PREFIX = "SIGC_"
-_OTHER_VARIABLES = frozenset({"SIGC_CONFIG", "SIGC_RPC_TOKEN"})  # variables that are not settings
+# Variables that are not settings: of commands, of processes that sigc starts, of the compose file.
+_OTHER_VARIABLES = frozenset(
+    {
+        *("SIGC_CONFIG", "SIGC_RPC_TOKEN", "SIGC_RESTARTED", "SIGC_SUPERVISOR", "SIGC_DATA"),
+        *("SIGC_RUN", "SIGC_JOB", "SIGC_STRATEGY", "SIGC_SEED", "SIGC_SOAK_DIR"),
+    }
+)
 # Retired settings that files may still have, and their replacement: read, reported (W008), without effect.
 RETIRED: Mapping[str, str] = MappingProxyType(
     {
@@ -68,6 +74,7 @@ def load_config(
     data, spans, errors = source.data, source.spans, source.errors
     origins = {".".join(at): f"{span.path}:{span.line}" for at, span in spans.items()}
     # Later ones win, so the command line comes last.
+    errors += _unknown(environment)
     for key, value, origin in [*_from_environment(environment), *_from_overrides(overrides or {})]:
         _put(data, key.split("."), value)
         origins[key] = origin
@@ -118,14 +125,30 @@ def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, obj
             continue
         key = _key_of(name.removeprefix(_PREFIX).lower())
         if key is not None:
-            # Values are YAML, so that numbers and lists can be given; an empty variable is an empty text, not null.
-            yield key, _parsed(value) if value else "", f"${name}"
+            yield key, _parsed(value), f"${name}"
+
+
+def _unknown(environment: Mapping[str, str]) -> Iterator[Diagnostic]:
+    """Yield an error for each variable that looks like a setting and is none. Values may be secrets: not told."""
+    known = [_PREFIX + key.upper().replace(".", "__") for key in keys()]
+    for name in sorted(environment):
+        if not name.startswith(_PREFIX) or name in _OTHER_VARIABLES:
+            continue
+        if _key_of(name.removeprefix(_PREFIX).lower()) is None:
+            hint = did_you_mean(name, known) or "`sigc config reference` lists the settings"
+            yield Diagnostic("E401", f"the environment variable {name} is no setting", hint=hint)
 
 
 def _parsed(text: str) -> object:
+    """Return the text, which the setting's type converts; a list or mapping is written as in YAML, null is none."""
+    if text.lstrip()[:1] not in ("[", "{") and text not in ("null", "~"):
+        return text
     import yaml
 
-    parsed: object = yaml.safe_load(text)
+    try:
+        parsed: object = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
     return parsed
 
 

@@ -114,11 +114,8 @@ class _Reader:
         if "\ue000" not in node.value:
             return self.scalars.construct_object(node)
         text = _VARIABLE.sub(functools.partial(self.variable, node, at), node.value)
-        if node.style in ("'", '"'):
-            return text
-        # Unquoted: the filled-in text gets its type as YAML would give it (a number, true, null).
-        resolved = self.scalars.resolve(yaml.ScalarNode, text, (True, False))
-        return self.scalars.construct_object(yaml.ScalarNode(resolved, text, node.start_mark, node.end_mark))
+        # It stays text, which the setting's type converts: YAML would read 0123 as octal, yes as true, 12:30 as 750.
+        return text if text or node.style in ("'", '"') else None
 
     def variable(self, node: yaml.Node, at: Location, match: re.Match[str]) -> str:
         name, has_default, default = match.group(1), match.group(2), match.group(3)
