@@ -1,7 +1,8 @@
-"""Diagnostics for people, on stderr, with the source line when its file can be read."""
+"""Diagnostics on stderr: for people, with the source line when its file can be read; with --json a line of JSON."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -14,7 +15,13 @@ _MOST = 1_000_000  # bytes of a source that is read again for its line
 
 
 def complain(diagnostics: Iterable[Diagnostic], sources: Mapping[str, str] | None = None) -> None:
-    """Print every diagnostic, errors in red on a terminal."""
+    """Print every diagnostic, errors in red on a terminal; with --json as one line `{"diagnostics": [...]}`."""
+    diagnostics = tuple(diagnostics)
+    if wants_json() and diagnostics:
+        import json
+
+        click.echo(json.dumps({"diagnostics": [as_json(found) for found in diagnostics]}), err=True)
+        return
     for found in diagnostics:
         text = render(found, sources if sources is not None else _read(found.span))
         colour = "red" if found.severity is Severity.ERROR else "yellow"
@@ -22,6 +29,12 @@ def complain(diagnostics: Iterable[Diagnostic], sources: Mapping[str, str] | Non
         click.echo(click.style(head, fg=colour), err=True)
         if rest:
             click.echo(rest, err=True)
+
+
+def wants_json() -> bool:
+    """Return True if the command line asks for JSON."""
+    arguments = sys.argv[1:]
+    return "--json" in (arguments[: arguments.index("--")] if "--" in arguments else arguments)
 
 
 def as_json(found: Diagnostic) -> dict[str, object]:

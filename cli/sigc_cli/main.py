@@ -18,8 +18,8 @@ from pathlib import Path
 
 import click
 
-from sigc.errors import SigcError, exit_code
-from sigc_cli.diagnostics import complain
+from sigc.errors import Diagnostic, SigcError, exit_code
+from sigc_cli.diagnostics import complain, wants_json
 
 _MANY_OBJECTS = 100_000  # what libraries make while they are loaded is no garbage: it need not be looked through for it
 _FOLDER = Path(__file__).parent / "commands"
@@ -101,7 +101,10 @@ def _run() -> None:
         click.echo(usage.format_message())
         code = 0
     except click.ClickException as usage:
-        usage.show()
+        if wants_json():
+            complain([Diagnostic("usage", usage.format_message())])
+        else:
+            usage.show()
         code = usage.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)

@@ -428,3 +428,21 @@ def test_a_library_that_aborts_as_it_is_unloaded_changes_no_exit_code(
     assert done.returncode == expected
     assert done.stdout == ("" if expected else "momentum.sig: ok\n")
     assert ("rror" in done.stderr) == (expected > 0)
+
+
+@pytest.mark.parametrize(
+    ("line", "exit", "kind"),
+    [
+        ("status --json --address 127.0.0.1:1", 10, "E900"),
+        ("positions --json --config nope.yaml", 6, "E400"),
+        ("run momentum --json --foo", 2, "usage"),
+        ("nonsense --json", 2, "usage"),
+    ],
+)
+def test_with_json_an_error_is_json(project: Path, line: str, exit: int, kind: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "sigc_cli.main", *line.split()], cwd=project, capture_output=True, text=True, check=False
+    )
+    (told,) = json.loads(done.stderr)["diagnostics"]
+    assert (done.returncode, done.stdout, told["code"]) == (exit, "", kind)
+    assert told["message"]
