@@ -72,7 +72,9 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "tests/trading/test_execute.py",
             "tests/trading/test_waits.py",
             "tests/trading/test_holding.py",
+            "tests/trading/test_halts.py",
             "tests/trading/test_account.py",
+            "tests/trading/test_windows.py",
         ),
         "pipelines/sigc_pipelines/live/slices.py": ("tests/trading/test_respread.py",),
         "pipelines/sigc_pipelines/live/finish.py": (
@@ -87,7 +89,7 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "tests/trading/test_stopping.py",
         ),
         "pipelines/sigc_pipelines/live/rename_asset.py": ("tests/trading/test_renaming.py",),
-        "pipelines/sigc_pipelines/live/open_run.py": _RUN,
+        "pipelines/sigc_pipelines/live/open_run.py": ("tests/trading/test_opening.py",),
         "pipelines/sigc_pipelines/live/run.py": (
             *_RUN,
             "tests/trading/test_stopping.py",
@@ -114,7 +116,7 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "pipelines/sigc_pipelines/live/scratch.py": ("tests/trading/test_scratch.py",),
         "pipelines/sigc_pipelines/live/slice_times.py": ("tests/trading/test_slice_times.py",),
         "pipelines/sigc_pipelines/live/stage_thread.py": ("tests/trading/test_deadlines.py",),
-        "pipelines/sigc_pipelines/live/tripping.py": ("tests/trading/test_breakers.py",),
+        "pipelines/sigc_pipelines/live/tripping.py": ("tests/trading/test_tripping.py",),
         "pipelines/sigc_pipelines/live/unresolved.py": (
             "tests/trading/test_execute.py",
             "tests/trading/test_recover.py",
@@ -156,7 +158,7 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "pipelines/sigc_pipelines/stages/audit.py": (*_RUN, "tests/trading/test_stages.py"),
         "pipelines/sigc_pipelines/stages/compute.py": _RUN,
         "pipelines/sigc_pipelines/stages/execute.py": _RUN,
-        "pipelines/sigc_pipelines/stages/load.py": _RUN,
+        "pipelines/sigc_pipelines/stages/load.py": (*_RUN, "tests/trading/test_breakers.py"),
         "pipelines/sigc_pipelines/stages/run_context.py": _RUN,
         "pipelines/sigc_pipelines/stages/validate.py": _RUN,
         "sigc/alerts/condition.py": ("tests/alerts/test_condition.py",),
