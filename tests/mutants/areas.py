@@ -103,11 +103,7 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "tests/trading/test_accounts.py",
         ),
         "pipelines/sigc_pipelines/live/move_books.py": ("tests/trading/test_book_moves.py",),
-        "pipelines/sigc_pipelines/live/order_answers.py": (
-            "tests/trading/test_execute.py",
-            "tests/trading/test_recover.py",
-            "tests/trading/test_stopping.py",
-        ),
+        "pipelines/sigc_pipelines/live/order_answers.py": ("tests/trading/test_order_answers.py",),
         "pipelines/sigc_pipelines/live/order_window.py": (
             "tests/trading/test_order_window.py",
             "tests/trading/test_windows.py",
@@ -158,7 +154,7 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "pipelines/sigc_pipelines/stages/audit.py": (*_RUN, "tests/trading/test_stages.py"),
         "pipelines/sigc_pipelines/stages/compute.py": _RUN,
         "pipelines/sigc_pipelines/stages/execute.py": _RUN,
-        "pipelines/sigc_pipelines/stages/load.py": (*_RUN, "tests/trading/test_breakers.py"),
+        "pipelines/sigc_pipelines/stages/load.py": ("tests/trading/test_loading.py", *_RUN),
         "pipelines/sigc_pipelines/stages/run_context.py": _RUN,
         "pipelines/sigc_pipelines/stages/validate.py": _RUN,
         "sigc/alerts/condition.py": ("tests/alerts/test_condition.py",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from sigc.store.ledger import books, control, orders, runs
 from sigc.store.ledger.records import BookKey, Intent, Outcome, Run, RunKey, Side
 from sigc.store.ledger.records import IntentState as S
 from sigc_pipelines.brokers.faulty import Fault
-from sigc_pipelines.live.finish import finish, verdict
+from sigc_pipelines.live.finish import completion, finish, verdict
+from sigc_pipelines.live.run_watch import RunWatch
+from sigc_pipelines.live.slice_times import Window, window_record
 from tests.trading.script import D1, D2, before_cut_off, free, scene, written
 
 AN_ORDER = Intent("id", "run", RunKey("s", "main", "2016-01-05"), 0, "A", Side.BUY, Decimal(1), Decimal(100))
@@ -135,3 +138,35 @@ def test_a_run_whose_cut_off_is_not_known_is_brought_to_its_end(tmp_path: Path) 
         outcome, text, _ = finish(desk.trading, run)
         assert (outcome, desk.booked()) == (Outcome.NOTHING_TRADED, [])
         assert text.startswith("1 orders: 1 denied; A: cut_off can't be evaluated: no cut-off is known")
+
+
+@pytest.mark.parametrize(
+    ("asked", "window", "first"),
+    [
+        ((60, 120), None, 60),
+        ((120, 60), None, 60),
+        ((), None, 0),
+        ((None, 60), None, 60),
+        ((60, 75), 30, 30),  # of slices that were spread again, in a window that began before
+    ],
+)
+def test_the_time_to_send_runs_from_the_first_order_that_has_to_wait(
+    tmp_path: Path, asked: tuple[int | None, ...], window: int | None, first: int
+) -> None:
+    """In minutes: ten from the first order, or from the window; a ledger of before windows has none."""
+    with scene(written(tmp_path, {"A": 0.1}, config=free(execution={"execute_deadline_s": 600.0})), D1) as desk:
+        now = desk.clock.now()
+        run = Run("old", RunKey("scripted", "main", D2), D1, 0, now, "ann", cut_off=now + timedelta(days=1))
+        due = [None if m is None else now + timedelta(minutes=m) for m in asked]
+        of = replace(AN_ORDER, run="old", key=run.key, parent="" if window is None else "whole")
+        with desk.trading.ledger.transaction("intents") as tx:
+            runs.open_run(tx, run, {})
+            runs.mark_decided(tx, run)
+            orders.plan(tx, [replace(of, client_order_id=f"o{n}", place=n, not_before=at) for n, at in enumerate(due)])
+            if window is not None:
+                begins = now + timedelta(minutes=window)
+                said = window_record(Window(begins, begins + timedelta(hours=1)))
+                tx.audit(runs.event("run.decided", run, said))
+        watch = RunWatch()
+        completion(desk.trading, run, watch)
+        assert watch.pulse.ends == now + timedelta(minutes=first + 10)
