@@ -119,8 +119,8 @@ def traded_nothing(seen: RuleEvent) -> Iterator[Found]:
     """A run wanted orders and none reached the broker's book: denied, rejected, or not sent before the cut-off."""
     facts = _facts(seen)
     if _has_orders(seen, facts) and facts.lost == facts.wanted:
-        title = f"{_of(seen)}: nothing was traded, all {facts.wanted} orders lost"
-        yield Raise(seen.run, title, _orders_text(seen, facts.reasons))
+        title = f"{_of(seen)}: nothing was traded, none of {facts.wanted} orders was placed"
+        yield Raise(seen.run, title, _orders_text(seen, facts.reasons, command=_show(seen.run)))
 
 
 @rule("traded_part", on=("run.closed",), urgency=Urgency.WARNING, is_once=True, needs_run=True)
@@ -129,7 +129,7 @@ def traded_part(seen: RuleEvent) -> Iterator[Found]:
     facts = _facts(seen)
     if _has_orders(seen, facts) and 0 < facts.lost < facts.wanted:
         title = f"{_of(seen)}: {facts.lost} of {facts.wanted} orders were not placed"
-        yield Raise(seen.run, title, _orders_text(seen, facts.reasons))
+        yield Raise(seen.run, title, _orders_text(seen, facts.reasons, command=_show(seen.run)))
 
 
 @rule(
@@ -402,15 +402,17 @@ def _run_text(seen: RuleEvent, run: str = "") -> str:
     message = seen.said("message") or f"it ended as {seen.said('outcome')}"
     lines = [f"Session {facts.session}. {message}" if facts.session else message]
     lines += [f"{check}: {text}" for check, text in facts.errors[:_SHOWN] if text != message]
+    if facts.kind == _TRADE and not facts.wanted and seen.said("outcome") in ("failed", "refused", "interrupted"):
+        lines.append("Nothing was sent; the session can be traded until its cut-off.")
     command = f"sigc audit query --strategy {seen.strategy}" if seen.event == "run.refused" else _show(id)
     return _lines("\n".join(lines), command, id)
 
 
-def _orders_text(seen: RuleEvent, reasons: Reasons, more: str = "") -> str:
+def _orders_text(seen: RuleEvent, reasons: Reasons, more: str = "", command: str = "") -> str:
     facts = _facts(seen)
     counts = ", ".join(f"{number} {state}" for state, number in sorted(facts.orders.items()))
     lines = [f"Session {facts.session}: {facts.wanted} orders, {counts}.", *([more] if more else []), *_first(reasons)]
-    return _lines("\n".join(lines), f"sigc orders --run {seen.run}", seen.run)
+    return _lines("\n".join(lines), command or f"sigc orders --run {seen.run}", seen.run)
 
 
 def _first(reasons: Reasons) -> list[str]:

@@ -43,7 +43,8 @@ def titles(found: list[Found]) -> list[str]:
 
 def test_a_run_that_failed() -> None:
     (found,) = closed("run_failed", "failed", OK, message="no prices")
-    text = "Session 2024-01-03. no prices\nRun: r1\nLook further: sigc runs show r1"
+    sent = "Nothing was sent; the session can be traded until its cut-off."
+    text = f"Session 2024-01-03. no prices\n{sent}\nRun: r1\nLook further: sigc runs show r1"
     assert found == Raise("r1", "one: run failed", text)
     (job,) = closed("run_failed", "failed", JOB)
     assert isinstance(job, Raise)
@@ -62,7 +63,7 @@ def test_a_run_that_failed() -> None:
 def test_findings_that_stopped_it_are_told_but_for_the_message() -> None:
     errors = tuple((f"check{n}", f"text {n}") for n in range(5))
     (found,) = closed("run_failed", "failed", EventRun("trade", errors=errors), message="text 1")
-    assert found.text.splitlines()[:-2] == ["text 1", "check0: text 0", "check2: text 2"]  # of the first three
+    assert found.text.splitlines()[:-3] == ["text 1", "check0: text 0", "check2: text 2"]  # of the first three
 
 
 def test_a_run_that_was_refused() -> None:
@@ -131,7 +132,7 @@ def with_orders(
     [
         (with_orders(filled=2, placed=at_broker(0, 1_000, 2_000)), [], [], []),
         (with_orders(), [], [], []),
-        (with_orders(denied=2, lost=2), ["one: nothing was traded, all 2 orders lost"], [], []),
+        (with_orders(denied=2, lost=2), ["one: nothing was traded, none of 2 orders was placed"], [], []),
         (with_orders(filled=1, denied=1, lost=1), [], ["one: 1 of 2 orders were not placed"], []),
         (
             with_orders(filled=1, expired=2, placed=at_broker(2, 400, 1_000)),
@@ -206,7 +207,7 @@ def test_the_text_of_orders() -> None:
         "- F: late",
         "- and 2 more reasons",
         "Run: r1",
-        "Look further: sigc orders --run r1",
+        "Look further: sigc runs show r1",
     ]
     three = dict([*reasons.items()][:3])
     (all_,) = closed("traded_part", "partial", EventRun("trade", orders=facts.orders, lost=2, reasons=three))

@@ -57,10 +57,10 @@ def test_all_orders_denied_is_told(tmp_path: Path) -> None:
         assert desk.run("one").run.outcome is Outcome.NOTHING_TRADED
         (alert,) = alerts(desk.trading.ledger)
         assert (alert.rule, alert.severity, alert.run) == ("traded_nothing", "critical", "one")
-        assert alert.title == "scripted: nothing was traded, all 2 orders lost"
+        assert alert.title == "scripted: nothing was traded, none of 2 orders was placed"
         assert "2 orders, 2 denied" in alert.text
         assert "the order's value is 100000.0; the limit is 1.0" in alert.text
-        assert "Look further: sigc orders --run one" in alert.text
+        assert "Look further: sigc runs show one" in alert.text
 
 
 def test_a_halt_in_the_middle_is_told_with_what_it_left(floor: Floor) -> None:

@@ -53,7 +53,7 @@ def session_of(site: Site, run: str) -> str:
         return runs.find(connection, run).key.session
 
 
-@pytest.mark.parametrize("point", ["send:begun", "post:after", "acknowledge:written", "artifacts:before"])
+@pytest.mark.parametrize("point", ["send:begun", "post:after", "acknowledge:written"])
 def test_a_run_that_fails_by_a_mistake_after_it_decided_gets_its_verdict_from_the_running_daemon(
     site: Site, point: str
 ) -> None:

@@ -13,6 +13,7 @@ anything is written down, and shows the orders that would be sent. The stages ar
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -44,6 +45,7 @@ from sigc_pipelines.stages.run_context import RunContext
 from sigc_pipelines.stages.validate import JudgedTargets, refuse, validate
 
 T = TypeVar("T")
+log = logging.getLogger("sigc.runs")
 
 
 @dataclass(slots=True)
@@ -194,5 +196,9 @@ def _closed(context: RunContext, outcome: Outcome, message: str) -> tuple[Run, t
             write_account(ledger, run.id, trading.render)
         except SigcError as error:
             problems = error.diagnostics
+        except Exception as mistake:  # of the page's text: the orders are what they are
+            log.exception("the files of the run %s can't be written", run.id)
+            why = f"the run's files can't be written: {type(mistake).__name__}: {mistake}"
+            problems = (Diagnostic("E300", why, hint="see the log; the next run writes them"),)
     publish(ledger, trading.config.audit)  # again, for the verdict itself; the stage `audit` reported its problems
     return run, problems

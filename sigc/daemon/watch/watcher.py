@@ -139,7 +139,11 @@ class Watcher:
     def _sight(self) -> Observation:
         now = self._clock.now()
         try:
-            target = target_of(self._watched.asked, self._environment)
+            asked = self._watched.asked
+            if asked.name is None and asked.address is None:
+                # A watch has a configuration of its own, which names the daemon by its address alone.
+                asked = replace(asked, address=self._wish.configured_address)
+            target = target_of(asked, self._environment)
             with Client(target, _TIMEOUT_S, who="sigc watch") as client:
                 status = client.get("status", reply=StatusReply)
         except NoDaemonError as gone:
