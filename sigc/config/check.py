@@ -8,6 +8,7 @@ Reading: `read.py`. E400: the file can't be read; E401: an unknown key; E402: an
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +28,11 @@ _PREFIX = "SIGC_"
 _OTHER_VARIABLES = frozenset(
     {
         *("SIGC_CONFIG", "SIGC_RPC_TOKEN", "SIGC_RESTARTED", "SIGC_SUPERVISOR", "SIGC_DATA"),
-        *("SIGC_RUN", "SIGC_JOB", "SIGC_STRATEGY", "SIGC_SEED", "SIGC_SOAK_DIR"),
+        *("SIGC_RUN", "SIGC_JOB", "SIGC_STRATEGY"),
     }
 )
+# And of sigc's own tests and benchmarks.
+_OF_TESTS = re.compile("SIGC_(FULL|LACKS|SEED|SOAK_DIR|NIGHTS|WRITE_CASES|(TEST|BENCH)(_.*)?)")
 # Retired settings that files may still have, and their replacement: read, reported (W008), without effect.
 RETIRED: Mapping[str, str] = MappingProxyType(
     {
@@ -132,7 +135,7 @@ def _unknown(environment: Mapping[str, str]) -> Iterator[Diagnostic]:
     """Yield an error for each variable that looks like a setting and is none. Values may be secrets: not told."""
     known = [_PREFIX + key.upper().replace(".", "__") for key in keys()]
     for name in sorted(environment):
-        if not name.startswith(_PREFIX) or name in _OTHER_VARIABLES:
+        if not name.startswith(_PREFIX) or name in _OTHER_VARIABLES or _OF_TESTS.fullmatch(name):
             continue
         if _key_of(name.removeprefix(_PREFIX).lower()) is None:
             hint = did_you_mean(name, known) or "`sigc config reference` lists the settings"
