@@ -7,9 +7,7 @@ updated by this run's own orders; after any other change of the ledger (a sweep,
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime
+from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 
 from sigc.clock import Clock
@@ -18,14 +16,14 @@ from sigc.errors import Severity
 from sigc.store.ledger import books, breakers, orders, price_marks, runs
 from sigc.store.ledger.halting import reason_of
 from sigc.store.ledger.ledger import Ledger, Transaction
-from sigc.store.ledger.records import ZERO, BookKey, Finding, Intent, IntentState, Run, RunKind
+from sigc.store.ledger.records import ZERO, BookKey, Finding, Intent, Run
 from sigc_pipelines.brokers.protocol import Broker
 from sigc_pipelines.checks.account import is_later
 from sigc_pipelines.checks.exposure import Bound, Exposure
 from sigc_pipelines.checks.orders import judge, only_reduces
 from sigc_pipelines.live.account_judge import AccountJudge
 from sigc_pipelines.live.session_units import in_session
-from sigc_pipelines.live.valuing import BookValue, standing
+from sigc_pipelines.live.valuing import standing
 
 CLOSES = "closes"  # in the record of a decision: its orders close positions, and pass a halt
 BY_BOUNDS = ("max_order_pct", "max_adv_pct")  # limits that need a `Bound` of the order's asset
@@ -74,53 +72,13 @@ def judge_of(
     return judged
 
 
-def foreseen(
-    connection: sqlite3.Connection,
-    run: Run,
-    planned: Sequence[Intent],
-    value: BookValue,
-    marks: Mapping[str, price_marks.Mark],
-    bounds: Mapping[str, Bound],
-    limits: SafetySettings,
-    now: datetime,
-) -> tuple[tuple[Intent, ...], tuple[Finding, ...]]:
-    """Judge the orders of a dry run by the limits of its book, as if it traded now. Return them, and what was found.
-
-    planned: its orders, which the ledger does not have; those that a check denies are returned as denied.
-    """
-    run = replace(run, key=replace(run.key, kind=RunKind.TRADE))
-    at = _exposure(connection, run, bounds, marks, value, planned)
-    orders_then, told = [], list[Finding]()
-    for intent in planned:
-        found = judge(intent, at, limits, now, run.cut_off)
-        if found:
-            at.withdraw(intent.client_order_id)
-            why = "; ".join(one.message for one in found)
-            intent = replace(intent, state=IntentState.DENIED, message=why)
-        orders_then.append(intent)
-        told += found
-    return tuple(orders_then), tuple(told)
-
-
 def exposure(connection: sqlite3.Connection, run: Run, bounds: Mapping[str, Bound] | None = None) -> Exposure:
     """Return the exposure of the book, with all orders in flight, at the prices of the run."""
-    marks = price_marks.marks_of(connection, run.id)
-    value = standing(connection, BookKey(run.key.strategy, run.key.portfolio), _prices(marks))
-    return _exposure(connection, run, bounds, marks, value)
-
-
-def _exposure(
-    connection: sqlite3.Connection,
-    run: Run,
-    bounds: Mapping[str, Bound] | None,
-    marks: Mapping[str, price_marks.Mark],
-    value: BookValue,
-    planned: Sequence[Intent] = (),
-) -> Exposure:
     key = BookKey(run.key.strategy, run.key.portfolio)
+    marks = price_marks.marks_of(connection, run.id)
     fills = books.fills_of_session(connection, run.key)
-    now = in_session(connection, run, fills, value)
-    session = (*orders.of_session(connection, run.key), *planned)
+    now = in_session(connection, run, fills, standing(connection, key, _prices(marks)))
+    session = orders.of_session(connection, run.key)
     others = [i for i in orders.in_flight(connection, key) if i.key.session != run.key.session]
     parents: dict[str, Decimal] = {}
     for intent in session:

@@ -76,15 +76,6 @@ def _audit_refusal(trading: Trading, request: Request, at: Moment, no: SigcError
         tx.audit(AuditEvent("run.refused", said, "", request.strategy, request.portfolio, request.who))
 
 
-def stop_in_force(connection: sqlite3.Connection, strategy: str) -> str:
-    """Return the halt or pause that would keep a run of a strategy from trading, '' without one."""
-    for name in (control.HALTED, control.PAUSED):
-        stop = control.holds(connection, name, strategy)
-        if stop is not None:
-            return f"it would be refused: {stop.scope or 'everything'} is {name} by {stop.who}"
-    return ""
-
-
 def _refuse_stopped(connection: sqlite3.Connection, request: Request, work_dir: Path) -> None:
     by_file = kill_file.halt_for(work_dir, request.strategy)
     if by_file is not None:  # the ledger may have it a moment later

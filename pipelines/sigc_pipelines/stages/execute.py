@@ -6,18 +6,17 @@ it, `sigc_pipelines.live.recover` brings it to its end.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
 from sigc.errors import SigcError
 from sigc.store.ledger import orders, price_marks, runs
-from sigc.store.ledger.records import ZERO, Finding, Intent, IntentState, Outcome
+from sigc.store.ledger.records import ZERO, Finding, Intent, Outcome
 from sigc_pipelines.live import waiting
 from sigc_pipelines.live.decision import Decision, bounds, within_size
 from sigc_pipelines.live.finish import finish
-from sigc_pipelines.live.judging import bounds_record, foreseen
-from sigc_pipelines.live.open_run import stop_in_force
+from sigc_pipelines.live.judging import bounds_record
 from sigc_pipelines.live.order_window import (
     end_of,
     misfit,
@@ -82,12 +81,8 @@ def execute(
         raise SigcError(no)
     marks = _marks(snapshot, now, {o.asset for o in sized})
     if context.is_dry:
-        limits = trading.config.safety.model_copy(update=dict.fromkeys(made.off, 0.0))
-        with context.ledger.reading() as connection:
-            intents, denied = foreseen(connection, context.run, intents, now, marks, measured, limits, asked)
-            stopped = stop_in_force(connection, context.run.key.strategy)
-        findings += denied
-        return _would_go_out(intents, [stopped, *(f.message for f in loaded.doubts)])
+        told = "; ".join([f"{len(intents)} orders would go out", *(f.message for f in loaded.doubts)])
+        return DecidedOrders(intents, Outcome.DONE, told)
     write_weights(
         context.ledger.directory, context.run.id, snapshot.names, snapshot.wanted, made.target, made.basis.held
     )
@@ -106,17 +101,6 @@ def execute(
     findings += found
     with context.ledger.reading() as connection:
         return DecidedOrders(orders.of_run(connection, context.run.id), outcome, message)
-
-
-def _would_go_out(intents: tuple[Intent, ...], doubts: Sequence[str]) -> DecidedOrders:
-    """Return the outcome of a dry run by what its orders would come to."""
-    denied = [i for i in intents if i.state is IntentState.DENIED]
-    told = [f"{len(intents) - len(denied)} orders would go out", *filter(None, doubts)]
-    outcome = Outcome.DONE
-    if denied:
-        outcome = Outcome.NOTHING_TRADED if len(denied) == len(intents) else Outcome.PARTIAL
-        told.insert(1, f"{len(denied)} would be denied: {denied[0].asset}: {denied[0].message}")
-    return DecidedOrders(intents, outcome, "; ".join(told))
 
 
 def _in_flight(context: RunContext) -> dict[str, Decimal]:
