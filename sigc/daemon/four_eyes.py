@@ -1,6 +1,6 @@
 """Four eyes: what one token asks for, another one confirms (`safety.four_eyes`).
 
-safety/reset, book/adopt, moves of books, safety/flatten, reload with a limit that is raised
+safety/reset, book/adopt, moves and closing of books, safety/flatten, reload with a limit that is raised
     asked     kept in the ledger under an id, with who asked, for ten minutes; nothing else happens
     confirmed by another token: it is done, as both
 The one who asked can't confirm it, whatever name he gives: a token is proven, a name is not.

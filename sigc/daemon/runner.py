@@ -201,6 +201,13 @@ class Runner(Protocol):
         """Move shares or money of a book as a person says. Return the entries made. Raise SigcError."""
         ...
 
+    def close_book(self, book: BookKey, who: str, reason: str) -> KillReply:
+        """Cancel the open orders of a book, and close its positions.
+
+        Raise SigcError, E804 if a configured strategy that is not halted trades it.
+        """
+        ...
+
     def reconcile(self, adopting: Adopting | None = None) -> ReconcileReply:
         """Compare ledger and broker, and adopt what differs if asked to. Raise SigcError."""
         ...

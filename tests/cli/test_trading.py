@@ -375,6 +375,24 @@ def test_shares_change_their_book(project: Path) -> None:
     assert code(sigc("book", "transfer", "scripted", "nobody", "A", "all", "--reason", "x")) == 1
 
 
+def test_the_book_of_nobody_is_closed_after_a_yes(project: Path) -> None:
+    run(D1)
+    run(D2)
+    for order in data("orders", "--open"):
+        assert sigc("runs", "cancel", order["run"], "--reason", "x").exit_code == 0
+    data("book", "transfer", "scripted", "unassigned", "A", "400", "--reason", "nobody's")
+    assert code(sigc("book", "close", "unassigned", "--reason", "x")) == 11  # nobody said yes
+    assert data("orders", "--open") == []
+    text = sigc("book", "close", "unassigned", "--yes", "--reason", "x").stdout
+    assert text.splitlines()[:3] == [
+        "no order was open",
+        "positions are closed by 1 order:",
+        "  unassigned  sell 400 A  acknowledged",
+    ]
+    assert [(o["asset"], o["side"], o["quantity"]) for o in data("orders", "--open")] == [("A", "sell", "400")]
+    assert data("positions", "--strategy", "scripted")[0]["positions"][0]["quantity"] == "600"
+
+
 def test_money_comes_and_goes_and_what_is_worthless_leaves(project: Path) -> None:
     for day in (D1, D2):
         run(day)

@@ -99,6 +99,10 @@ def test_shares_change_their_book_while_the_daemon_runs(site: Site) -> None:
         assert (entry.cash, entry.cause) == ("1000.5", "deposit")
         (entry,) = client.post("book/withdraw", cash, reply=BookMovedReply).entries
         assert (entry.cash, entry.cause) == ("-1000.5", "withdrawal")
+        with pytest.raises(SigcError, match="needs a reason"):
+            client.post("book/close", {"book": "momentum", "reason": ""})
+        with pytest.raises(SigcError, match="'momentum' trades momentum/main, and would open its positions again"):
+            client.post("book/close", {"book": "momentum", "reason": "x"})
         off = {"book": "unassigned", "asset": one.asset, "reason": "worthless"}
         (entry,) = client.post("book/write-off", off, reply=BookMovedReply).entries
         assert abs(float(entry.change)) == abs(one.quantity) - 1

@@ -90,6 +90,12 @@ def test_positions_are_closed_by_two_and_halted_by_one(guarded: Site) -> None:
         assert waits.what == "book withdraw: -30 out of momentum/main"
         done = bob.post("safety/confirm", {"id": paying}, reply=ConfirmReply)
         assert (done.verb, done.done) == ("book/withdraw", "1 entries written")
+        closing = asked(ann, "book/close", {"book": "momentum", "reason": "it is halted"})
+        done = bob.post("safety/confirm", {"id": closing}, reply=ConfirmReply)
+        assert (done.what, done.done) == (
+            "closing the book momentum",
+            "0 closing orders, 0 positions kept, 0 left open",
+        )
         with pytest.raises(SigcError, match="two must want"):  # no way past it
             ann.post("run", {"strategy": "momentum", "accepts_differences": True, "reason": "mine"})
 

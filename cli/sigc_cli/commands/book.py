@@ -12,11 +12,9 @@ from sigc_cli.shell_completion import daemons, strategies
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Sequence
-    from decimal import Decimal
 
     from sigc.rpc.client import Client
-    from sigc.rpc.messages.books import BookedAction, BookMovedReply, RenameStrategyReply
+    from sigc.rpc.messages.books import BookedAction, RenameStrategyReply
     from sigc.store.ledger.book_moves import BookMove
     from sigc_pipelines.live.trading import Trading
 
@@ -41,6 +39,7 @@ def actions(book: str, most: int, as_json: bool, config: Path | None, work_dir: 
     from sigc.rpc.messages.books import told
     from sigc.store.ledger import action_rows
     from sigc.store.ledger.book_names import named
+    from sigc_cli.book_changes import actions_text
     from sigc_cli.daemon_call import print_json
     from sigc_cli.daemon_or_ledger import ledger
 
@@ -50,7 +49,7 @@ def actions(book: str, most: int, as_json: bool, config: Path | None, work_dir: 
     if as_json:
         print_json(entries)
     else:
-        click.echo(_text(entries))
+        click.echo(actions_text(entries))
 
 
 @command.command("rename-asset")
@@ -80,6 +79,7 @@ def rename_asset(
     """
     from sigc.rpc.messages.books import RenameReply, RenameRequest, told
     from sigc.store.ledger.book_names import named
+    from sigc_cli.book_changes import actions_text
     from sigc_cli.daemon_call import print_json
     from sigc_cli.daemon_or_ledger import by_daemon_or_here
     from sigc_pipelines.assembly.trading import user
@@ -100,7 +100,7 @@ def rename_asset(
     if as_json:
         print_json(entries)
     else:
-        click.echo(_text(entries))
+        click.echo(actions_text(entries))
 
 
 @command.command("list")
@@ -202,14 +202,15 @@ def transfer(
     from sigc.rpc.messages.books import MoveSharesRequest
     from sigc.store.ledger.book_moves import SharesMoved
     from sigc.store.ledger.book_names import named
+    from sigc_cli.book_changes import amount_of, moved, show
 
-    size = None if quantity == "all" else _amount(quantity)
+    size = None if quantity == "all" else amount_of(quantity)
 
     def what(connection: sqlite3.Connection) -> BookMove:
         return SharesMoved(named(connection, source), named(connection, to), asset, size, is_paid)
 
     asked = MoveSharesRequest(source, to, asset, reason, quantity if size is None else f"{size:f}", is_paid)
-    _show(_moved("book/transfer", asked, what, reason, (config, address, name), work_dir), as_json=as_json)
+    show(moved("book/transfer", asked, what, reason, (config, address, name), work_dir), as_json=as_json)
 
 
 @command.command()
@@ -239,14 +240,15 @@ def deposit(
     from sigc.rpc.messages.books import MoveCashRequest
     from sigc.store.ledger.book_moves import CashMoved
     from sigc.store.ledger.book_names import named
+    from sigc_cli.book_changes import amount_of, moved, show
 
-    money = _amount(amount)
+    money = amount_of(amount)
 
     def what(connection: sqlite3.Connection) -> BookMove:
         return CashMoved(named(connection, book), money)
 
     asked = MoveCashRequest(book, f"{money:f}", reason)
-    _show(_moved("book/deposit", asked, what, reason, (config, address, name), work_dir), as_json=as_json)
+    show(moved("book/deposit", asked, what, reason, (config, address, name), work_dir), as_json=as_json)
 
 
 @command.command()
@@ -276,14 +278,15 @@ def withdraw(
     from sigc.rpc.messages.books import MoveCashRequest
     from sigc.store.ledger.book_moves import CashMoved
     from sigc.store.ledger.book_names import named
+    from sigc_cli.book_changes import amount_of, moved, show
 
-    money = _amount(amount)
+    money = amount_of(amount)
 
     def what(connection: sqlite3.Connection) -> BookMove:
         return CashMoved(named(connection, book), -money)
 
     asked = MoveCashRequest(book, f"{money:f}", reason)
-    _show(_moved("book/withdraw", asked, what, reason, (config, address, name), work_dir), as_json=as_json)
+    show(moved("book/withdraw", asked, what, reason, (config, address, name), work_dir), as_json=as_json)
 
 
 @command.command("write-off")
@@ -313,78 +316,71 @@ def write_off(
     from sigc.rpc.messages.books import WriteOffRequest
     from sigc.store.ledger.book_moves import WriteOff
     from sigc.store.ledger.book_names import named
+    from sigc_cli.book_changes import moved, show
 
     def what(connection: sqlite3.Connection) -> BookMove:
         return WriteOff(named(connection, book), asset)
 
     asked = WriteOffRequest(book, asset, reason)
-    _show(_moved("book/write-off", asked, what, reason, (config, address, name), work_dir), as_json=as_json)
+    show(moved("book/write-off", asked, what, reason, (config, address, name), work_dir), as_json=as_json)
 
 
-def _amount(text: str) -> Decimal:
-    """Return a positive amount. Raise SigcError E002."""
-    from decimal import Decimal, InvalidOperation
-
-    from sigc.errors import Diagnostic, SigcError
-
-    try:
-        found = Decimal(text)
-    except InvalidOperation:
-        found = Decimal(0)
-    if not (found.is_finite() and 0 < found < Decimal(10) ** 15 and found == round(found, 10)):
-        raise SigcError(Diagnostic("E002", f"'{text}' is no positive amount", hint="such as 100 or 2500.50"))
-    return found
-
-
-def _moved(
-    verb: str,
-    asked: object,
-    what: Callable[[sqlite3.Connection], BookMove],
+@command.command()
+@click.argument("book", shell_complete=strategies)
+@click.option("--reason", required=True, help="Reason, kept with the orders.")
+@click.option("--yes", is_flag=True, help="Ask nothing.")
+@click.option("--name", metavar="NAME", shell_complete=daemons, help="The daemon of that name.")
+@click.option("--address", metavar="HOST:PORT", help="Address of the daemon.")
+@JSON
+@CONFIG
+@WORK_DIR
+def close(
+    book: str,
     reason: str,
-    target: tuple[Path | None, str | None, str | None],
+    yes: bool,
+    name: str | None,
+    address: str | None,
+    as_json: bool,
+    config: Path | None,
     work_dir: Path | None,
-) -> BookMovedReply:
-    """Return the entries of a change, made by the daemon or here. what: returns the change, named by a ledger."""
+) -> None:
+    """Cancel the open orders of BOOK, and close its positions by orders that only reduce; nothing is halted.
+
+    For a book whose strategy is not configured any more, is halted, or never was (`unassigned`). Its cash stays in
+    it. By the daemon, or in this process when none runs and the broker is a simulation.
+    Exit 7 if something is left open.
+    """
+    from sigc.daemon.configured.configured import configured
     from sigc.errors import Diagnostic, SigcError
-    from sigc.rpc.messages.books import BookMovedReply, told_adjustment
-    from sigc_cli.daemon_or_ledger import by_daemon_or_here
-    from sigc_pipelines.assembly.trading import user
-    from sigc_pipelines.live.move_books import move_books
-
-    if not reason.strip():
-        raise SigcError(Diagnostic("E002", "a change of a book needs a reason", hint="--reason '...'"))
-
-    def ask(client: Client) -> BookMovedReply:
-        return client.post(verb, asked, reply=BookMovedReply)
-
-    def here(desk: Trading) -> BookMovedReply:
-        with desk.ledger.reading() as connection:
-            change = what(connection)
-        return BookMovedReply(tuple(map(told_adjustment, move_books(desk, change, user(), reason))))
-
-    return by_daemon_or_here(target, work_dir, ask, here)
-
-
-def _show(done: BookMovedReply, *, as_json: bool) -> None:
+    from sigc.rpc.messages.books import CloseBookRequest
+    from sigc.rpc.messages.kill import KillReply
+    from sigc.store.ledger.book_names import named
     from sigc_cli.daemon_call import print_json
-    from sigc_cli.text.ledger_view import entries
+    from sigc_cli.daemon_or_ledger import by_daemon_or_here
+    from sigc_cli.killing import says_yes
+    from sigc_cli.text.kill_text import kill_text
+    from sigc_pipelines.assembly.parts import Choices, configuration
+    from sigc_pipelines.assembly.trading import user
+    from sigc_pipelines.stopping.close_book import close_book
 
+    if not yes and not says_yes(f"Close all positions of {book} by orders at the broker?"):
+        raise SigcError(Diagnostic("E901", "nothing was cancelled or closed: nobody said yes", hint="say --yes"))
+
+    def ask(client: Client) -> KillReply:
+        return client.post("book/close", CloseBookRequest(book, reason), reply=KillReply)
+
+    def here(desk: Trading) -> KillReply:
+        if desk.broker.capabilities().is_live:
+            hint = "start it by `sigc daemon`; without one, `sigc kill --flatten` closes positions"
+            raise SigcError(Diagnostic("E900", "a live broker is traded by the daemon alone", hint=hint))
+        owners = {strategy.name for strategy in configured(configuration(Choices(config=config))).strategies}
+        with desk.ledger.reading() as connection:
+            key = named(connection, book)
+        return close_book(desk, key, owners, user(), reason)
+
+    reply = by_daemon_or_here((config, address, name), work_dir, ask, here)
     if as_json:
-        print_json(done)
+        print_json(reply)
     else:
-        click.echo(entries(done.entries))
-
-
-def _text(entries: Sequence[BookedAction]) -> str:
-    from sigc_pipelines.text.table import table
-
-    if not entries:
-        return "no corporate actions"
-    heads = ("entry", "asset", "kind", "ex-date", "shares", "into", "cash", "owed", "counts from", "booked", "reason")
-    rows = [heads]
-    for one in entries:
-        into = f"{one.into_change} {one.into}" if one.into else ""
-        why = one.reason + (f" of {one.corrects}" if one.corrects else "")
-        cells = (str(one.number), one.asset, one.kind, one.ex_date, one.change, into, one.cash, one.receivable)
-        rows.append((*cells, one.session, f"{one.at:%Y-%m-%d %H:%M} UTC", why))
-    return table(rows)
+        click.echo(kill_text(reply))
+    raise click.exceptions.Exit(0 if reply.is_done else 7)

@@ -66,6 +66,7 @@ from sigc_pipelines.service.runner_checks import broker_check, checked, data_che
 from sigc_pipelines.service.scripts import keep_said, run_script
 from sigc_pipelines.service.workspaces import Workspaces, alive
 from sigc_pipelines.stopping.breaker_closing import close_by_breakers
+from sigc_pipelines.stopping.close_book import close_book
 from sigc_pipelines.stopping.kill_switch import kill
 from sigc_pipelines.stopping.live_start import halt_before_live
 from sigc_pipelines.target_feeds import FreshFeed
@@ -118,8 +119,7 @@ class DaemonRunner:
                 case "report":
                     return keep_said(ledger, order.id, self._report(order, watch), "reports")
                 case "reconcile":
-                    trading = self._trading(self._services.clock)
-                    by = f"job {order.job}" if order.job else order.who
+                    trading, by = self._trading(self._services.clock), f"job {order.job}" if order.job else order.who
                     done = reconcile_job(trading, by, self._config.safety.on_mismatch)
                     return keep_said(ledger, order.id, done, "differences")
                 case "dry" | "trade":
@@ -153,6 +153,12 @@ class DaemonRunner:
     def move_books(self, what: BookMove, who: str, reason: str) -> tuple[Adjustment, ...]:
         """Move shares or money of a book as a person says, at a paper broker too."""
         return move_books(self._trading(self._services.clock), what, who, reason)
+
+    def close_book(self, book: BookKey, who: str, reason: str) -> KillReply:
+        """Cancel the open orders of a book, and close its positions."""
+        with self._resolving:
+            known = {strategy.name for strategy in self._strategies}
+            return close_book(self._trading(self._services.clock), book, known, who, reason)
 
     def reconcile(self, adopting: Adopting | None = None) -> ReconcileReply:
         """Compare ledger and broker, and adopt what differs if asked to."""
@@ -347,9 +353,8 @@ class DaemonRunner:
 
     def _compute(self, order: RunOrder, watch: RunHandle) -> RunEnd:
         compiled = compile_file(order.file, order.params)
-        feed = FreshFeed(
-            compiled.strategy, self._spaces.workspace(watch, order.strategy), self._config.execution.capital
-        )
+        space = self._spaces.workspace(watch, order.strategy)
+        feed = FreshFeed(compiled.strategy, space, self._config.execution.capital)
         watch.stage("load")
         as_of, bounded = self._as_of(), self._bounded(order.strategy, watch)
         loaded = bounded.ask("load", self._config.execution.load_deadline_s, lambda: feed.load(as_of))
@@ -361,8 +366,7 @@ class DaemonRunner:
             write_plan(self._work_dir, order.id, outlook)
         sight = outlook.at(as_of)
         wanted = sum(1 for weight in sight.wanted.tolist() if weight != 0.0 and weight == weight)
-        message = f"{wanted} of {len(sight.names)} assets"
-        findings = (*compiled.warnings, *loaded.findings)
+        message, findings = f"{wanted} of {len(sight.names)} assets", (*compiled.warnings, *loaded.findings)
         result = {"as_of": as_of, "digest": sight.digest}
         return RunEnd(Outcome.DONE, message, {}, "", as_of, True, findings, result)
 
@@ -389,13 +393,11 @@ class DaemonRunner:
         """Write the report of every book that is traded, or of one strategy's."""
         watch.stage("report")
         wanted = [s for s in self._strategies if order.strategy in ("", s.name)]
-        written: list[str] = []
+        written, sizing = list[str](), self._config.execution.sizing
         with contextlib.closing(self._services.ledger.reader()) as connection:
             for number, entry in enumerate(wanted, 1):
                 alive(watch)
-                files = write_reports(
-                    connection, self._work_dir, entry, self._config.execution.sizing, self._output.report
-                )
+                files = write_reports(connection, self._work_dir, entry, sizing, self._output.report)
                 written += [str(path.relative_to(self._work_dir)) for path in files]
                 watch.progress(number, len(wanted), entry.name)
         message = ", ".join(written) or "nothing has been traded yet"

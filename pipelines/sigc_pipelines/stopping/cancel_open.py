@@ -29,11 +29,17 @@ class CancelledOrders:
     left: tuple[tuple[Intent, Decimal], ...]
 
 
-def open_orders(ledger: Ledger, strategy: str) -> tuple[Intent, ...]:
-    """Return the orders of a strategy, or '' for all, that the broker may have."""
+def open_orders(ledger: Ledger, strategy: str, portfolio: str = "") -> tuple[Intent, ...]:
+    """Return the orders that the broker may have: of a strategy, or '' for all; of a portfolio, or '' for each."""
     with ledger.reading() as connection:
         flying = orders.in_flight(connection)
-    return tuple(i for i in flying if strategy in ("", i.key.strategy) and i.state is not IntentState.PLANNED)
+    return tuple(
+        i
+        for i in flying
+        if strategy in ("", i.key.strategy)
+        and portfolio in ("", i.key.portfolio)
+        and i.state is not IntentState.PLANNED
+    )
 
 
 def ask_to_cancel(trading: Trading, open_: Collection[Intent], who: str, reason: str) -> None:
@@ -45,18 +51,24 @@ def ask_to_cancel(trading: Trading, open_: Collection[Intent], who: str, reason:
 
 
 def cancel_open(
-    trading: Trading, before: Collection[Intent], strategy: str, who: str, reason: str, rounds: int = _ROUNDS
+    trading: Trading,
+    before: Collection[Intent],
+    strategy: str,
+    who: str,
+    reason: str,
+    rounds: int = _ROUNDS,
+    portfolio: str = "",
 ) -> CancelledOrders:
     """Cancel all open orders and wait for the broker's word. before: the orders that were open when it began.
 
     An order without a known outcome is cancelled once it is found in the book; who looks it up is the run under way, or
     recovery.
     """
-    found = open_orders(trading.ledger, strategy)
+    found = open_orders(trading.ledger, strategy, portfolio)
     ask_to_cancel(trading, found, who, reason)
     known = {i.client_order_id: i for i in (*found, *before)}
     for _ in range(rounds):
-        left = open_orders(trading.ledger, strategy)
+        left = open_orders(trading.ledger, strategy, portfolio)
         if not left:
             break
         for intent in left:
@@ -66,12 +78,12 @@ def cancel_open(
                     trading.broker.cancel(intent.client_order_id)  # no effect on one that is not open any more
         with suppress(UnreachableError):
             settle(trading.ledger, trading.broker)
-        if open_orders(trading.ledger, strategy):
+        if open_orders(trading.ledger, strategy, portfolio):
             trading.clock.sleep(trading.config.execution.lookup_backoff_s)
     with trading.ledger.reading() as connection:
         now = [orders.get(connection, id) for id in known]
     ends = [(i, i.filled - known[i.client_order_id].filled) for i in now if i is not None]
-    still = {i.client_order_id for i in open_orders(trading.ledger, strategy)}
+    still = {i.client_order_id for i in open_orders(trading.ledger, strategy, portfolio)}
     return CancelledOrders(
         tuple(e for e in ends if e[0].client_order_id not in still and e[0].state is not IntentState.FILLED),
         tuple(e for e in ends if e[0].client_order_id not in still and e[0].state is IntentState.FILLED),

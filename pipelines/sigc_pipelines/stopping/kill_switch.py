@@ -15,7 +15,7 @@ from decimal import Decimal
 from sigc.errors import Diagnostic, SigcError
 from sigc.rpc.messages.kill import ClosingSession, KeptPosition, KilledOrder, KillReply
 from sigc.store.ledger import books, halting
-from sigc.store.ledger.records import ZERO, Intent
+from sigc.store.ledger.records import ZERO, BookKey, Intent
 from sigc_pipelines.brokers.protocol import UnreachableError
 from sigc_pipelines.live.recover import recover
 from sigc_pipelines.live.session import Moment, moment
@@ -40,21 +40,24 @@ def kill(
         ask_to_cancel(trading, before, who, reason)
         recover(trading, strategy=strategy)
     cancelled = cancel_open(trading, before, strategy, who, reason)
-    reply = KillReply(_told(cancelled.cancelled), _told(cancelled.filled), _told(cancelled.left))
-    return _flattened(trading, strategy, who, reason, reply) if is_flatten else reply
-
-
-def _flattened(trading: Trading, strategy: str, who: str, reason: str, reply: KillReply) -> KillReply:
+    reply = KillReply(told(cancelled.cancelled), told(cancelled.filled), told(cancelled.left))
+    if not is_flatten:
+        return reply
     with trading.ledger.reading() as connection:
         keys = [b.key for b in books.books(connection) if strategy in ("", b.key.strategy)]
+    return closed(trading, keys, who, reason, reply)
+
+
+def closed(trading: Trading, keys: Iterable[BookKey], who: str, reason: str, reply: KillReply) -> KillReply:
+    """Close the positions of books of which no order is open. Return the reply with it. Raise SigcError E601."""
     at, theirs = moment(trading.calendar, trading.clock.now(), trading.config.execution.cut_off), _held(trading)
-    closed = []
+    done = []
     for key in keys:
-        closed.append(close_out(trading, key, at, theirs, who, reason))
-        for intent in closed[-1].orders:  # what one book sells, another book can't sell again
+        done.append(close_out(trading, key, at, theirs, who, reason))
+        for intent in done[-1].orders:  # what one book sells, another book can't sell again
             theirs[intent.asset] = theirs.get(intent.asset, ZERO) + intent.side.sign * intent.quantity
-    orders = _told((intent, intent.filled) for book in closed for intent in book.orders)
-    kept = tuple(one for book in closed for one in _kept(book))
+    orders = told((intent, intent.filled) for book in done for intent in book.orders)
+    kept = tuple(one for book in done for one in _kept(book))
     return replace(reply, closing=orders, kept=kept, session=_session(trading, at))
 
 
@@ -77,7 +80,8 @@ def _kept(book: ClosedBook) -> Iterable[KeptPosition]:
         yield KeptPosition(book.key.strategy, book.key.portfolio, one.asset, f"{one.quantity:f}", one.why)
 
 
-def _told(found: Iterable[tuple[Intent, Decimal]]) -> tuple[KilledOrder, ...]:
+def told(found: Iterable[tuple[Intent, Decimal]]) -> tuple[KilledOrder, ...]:
+    """Return orders as messages, each with what was filled meanwhile."""
     return tuple(
         KilledOrder(
             id=i.client_order_id,

@@ -1,5 +1,5 @@
-"""The verbs of books: rename an asset or a strategy; move shares and money; compare with the broker, and adopt what it
-holds.
+"""The verbs of books: rename an asset or a strategy; move shares and money; close one; compare with the broker, and
+adopt what it holds.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from sigc.daemon.verbs.control import who_of
 from sigc.rpc.messages.books import (
     AdoptRequest,
     BookMovedReply,
+    CloseBookRequest,
     MoveCashRequest,
     MoveSharesRequest,
     ReconcileReply,
@@ -28,6 +29,7 @@ from sigc.rpc.messages.books import (
     told,
     told_adjustment,
 )
+from sigc.rpc.messages.kill import KillReply
 from sigc.rpc.verb import Role, VerbCall, verb
 from sigc.store.history import history
 from sigc.store.ledger.book_moves import BookMove, CashMoved, SharesMoved, WriteOff
@@ -85,6 +87,25 @@ async def book_withdraw(call: VerbCall[Controller], request: MoveCashRequest) ->
 async def book_write_off(call: VerbCall[Controller], request: WriteOffRequest) -> BookMovedReply:
     """Take a worthless position out of a book, and out of a paper broker's account."""
     return await _asked_or_moved(call, request)
+
+
+@verb("book/close", "POST", Role.TRADE, timeout_s=60.0)
+async def book_close(call: VerbCall[Controller], request: CloseBookRequest) -> KillReply:
+    """Cancel the open orders of a book, and close its positions by orders that only reduce; nothing is halted."""
+    if not request.reason:
+        raise refusal("closing a book needs a reason", "give one by --reason '...'")
+    if call.daemon.configured.loaded.config.safety.four_eyes:
+        raise await four_eyes.ask(call, request, f"closing the book {request.book}", request.reason)
+    return await close(call.daemon, request, who_of(call))
+
+
+async def close(daemon: Controller, request: CloseBookRequest, who: str) -> KillReply:
+    """Close a book by a person, or by two. Raise SigcError."""
+    key = await daemon.books.read(partial(named, text=request.book))
+    with daemon.using() as used:
+        reply = await asyncio.to_thread(used.runner.close_book, key, who, request.reason)
+    daemon.changed.set()
+    return reply
 
 
 async def _asked_or_moved(call: VerbCall[Controller], request: MoveRequest) -> BookMovedReply:

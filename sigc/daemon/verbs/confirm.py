@@ -8,10 +8,10 @@ from sigc.daemon import four_eyes
 from sigc.daemon.controller import Controller
 from sigc.daemon.four_eyes import AwaitedCall
 from sigc.daemon.lifecycle.reload import reload
-from sigc.daemon.verbs.book import MoveRequest, adopt, move
+from sigc.daemon.verbs.book import MoveRequest, adopt, close, move
 from sigc.daemon.verbs.breaker import reset
 from sigc.daemon.verbs.control import RAISES, who_of
-from sigc.rpc.messages.books import AdoptRequest, MoveCashRequest, MoveSharesRequest, WriteOffRequest
+from sigc.rpc.messages.books import AdoptRequest, CloseBookRequest, MoveCashRequest, MoveSharesRequest, WriteOffRequest
 from sigc.rpc.messages.breakers import (
     BreakerResetRequest,
     ConfirmReply,
@@ -19,6 +19,7 @@ from sigc.rpc.messages.breakers import (
     PendingCall,
     PendingReply,
 )
+from sigc.rpc.messages.kill import KillReply
 from sigc.rpc.messages.requests import HoldRequest
 from sigc.rpc.schema import decode
 from sigc.rpc.verb import Nothing, Role, VerbCall, verb
@@ -64,8 +65,14 @@ async def _carried_out(daemon: Controller, found: AwaitedCall, who: str) -> str:
             with daemon.using() as used:
                 killed = await asyncio.to_thread(used.runner.kill, hold.strategy or "", who, hold.reason, True)
             daemon.changed.set()
-            counts = f"{len(killed.closing)} closing orders, {len(killed.kept)} positions kept"
-            return f"{counts}, {len(killed.left)} left open"
+            return _counts(killed)
+        case "book/close":
+            return _counts(await close(daemon, decode(CloseBookRequest, found.fields), who))
         case _:
             told = await reload(daemon, who, confirmed=found.what.removeprefix(RAISES))
             return f"{len(told.changes)} differences in force"
+
+
+def _counts(done: KillReply) -> str:
+    counts = f"{len(done.closing)} closing orders, {len(done.kept)} positions kept"
+    return f"{counts}, {len(done.left)} left open"

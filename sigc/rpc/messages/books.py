@@ -115,6 +115,14 @@ class WriteOffRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class CloseBookRequest:
+    """A book whose positions are closed by orders, STRATEGY or STRATEGY/PORTFOLIO."""
+
+    book: BookName
+    reason: Text
+
+
+@dataclass(frozen=True, slots=True)
 class ReconcileRequest:
     """Ask how ledger and broker differ."""
 
