@@ -9,11 +9,17 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from click.testing import Result
 
+from sigc.clock import SystemClock
+from sigc.failpoint import arm
+from sigc.store.ledger import control
+from sigc.store.ledger.ledger import Ledger
+from sigc_pipelines.service import broker_trial
 from tests.brokers.twin.book import TwinAccount
 from tests.brokers.twin.server import KEYS, TwinServer
 from tests.cli.test_trading import code, sigc
-from tests.trading.script import D1, D2, written
+from tests.trading.script import D1, D2, KilledError, written
 
 
 @pytest.fixture
@@ -120,3 +126,114 @@ def test_runs_buy_turn_round_and_agree(folder: Path, twin: TwinServer, jit_direc
     assert (code(done), done.stdout) == (0, "ledger and broker agree\n")
     shown = json.loads(sigc("positions", "--json").stdout)
     assert "400" in json.dumps(shown)
+
+
+def ready(folder: Path, twin: TwinServer, account: str = "paper") -> None:
+    """A market that is open in the midst of a session, whatever the day; no ledger yet."""
+    twin.account.is_open, twin.account.fills_after_s = True, 0.0
+    configure(folder, twin.url, account)
+    text = (folder / "sigc.yaml").read_text()
+    (folder / "sigc.yaml").write_text(
+        f"{text}execution: {{lookup_backoff_s: 0.05, cut_off: close}}\nschedule: {{calendar: always}}\n"
+    )
+
+
+def tried(*words: str) -> Result:
+    return sigc("broker", "check", "--with-orders", "A", "--limit", "101.50", "--yes", *words)
+
+
+def posted(twin: TwinServer) -> list[tuple[str, str, str]]:
+    """Side, quantity and state of every order that the broker ever had."""
+    return [(one.side, str(one.qty), one.status) for one in twin.account.orders.values()]
+
+
+def test_one_share_is_bought_and_sold_again_through_the_ledger(folder: Path, twin: TwinServer) -> None:
+    ready(folder, twin)
+    twin.account.fee = Decimal("0.02")
+    done = tried()
+    assert code(done) == 0, done.output
+    assert [line.split(maxsplit=1) for line in done.stdout.splitlines()[-3:]] == [
+        ["buy", "1 A: filled at 100"],
+        ["sell", "1 A: filled at 100"],
+        ["cost", "0, charges that the broker books later not counted"],
+    ]
+    assert posted(twin) == [("buy", "1", "filled"), ("sell", "1", "filled")]
+    (book,) = json.loads(sigc("book", "list", "--json").stdout)
+    assert (book["strategy"], book["capital"], book["positions"], book["is_owned"]) == ("check", "101.50", 0, False)
+    again = json.loads(tried("--json").stdout.partition("\n}\n")[2])
+    assert [(one["side"], one["state"], one["price"]) for one in again["orders"]] == [
+        ("buy", "filled", "100"),
+        ("sell", "filled", "100"),
+    ]
+    assert (again["is_done"], again["left"], len(twin.account.orders)) == (True, {}, 4)
+    assert sigc("audit", "verify").exit_code == 0
+    assert sigc("reconcile").stdout == "ledger and broker agree\n"
+
+
+def test_nothing_is_tried_while_halted_paused_or_closed(folder: Path, twin: TwinServer) -> None:
+    ready(folder, twin, "live")
+    done = tried()
+    assert code(done) == 8
+    assert "trades real money" in str(done.exception)  # a live account starts halted
+    with Ledger.open(folder / "work", SystemClock()) as ledger, ledger.transaction("control") as tx:
+        control.drop(tx, control.HALTED, "", "ann", "go")
+        control.put(tx, control.PAUSED, "", "by hand", "ann", "lunch")
+    assert "everything is paused by ann: lunch" in str(tried().exception)
+    with Ledger.open(folder / "work", SystemClock()) as ledger, ledger.transaction("control") as tx:
+        control.drop(tx, control.PAUSED, "", "ann", "back")
+    twin.account.is_open = False
+    closed = tried()
+    assert (code(closed), "the market is closed until" in str(closed.exception)) == (8, True)
+    assert posted(twin) == []
+    twin.account.is_open = True
+    assert (
+        code(sigc("broker", "check", "--with-orders", "A")),
+        code(sigc("broker", "check", "--with-orders", "A", "--limit", "1")),
+    ) == (2, 11)
+    assert posted(twin) == []
+    assert code(tried()) == 0
+
+
+def test_what_is_not_filled_is_taken_back(folder: Path, twin: TwinServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    ready(folder, twin)
+    monkeypatch.setattr(broker_trial, "_FILLED_WITHIN_S", 0.1)
+    twin.account.prices["A"] = Decimal("101.51")  # a cent too dear
+    done = tried()
+    assert (code(done), posted(twin)) == (8, [("buy", "1", "canceled")])
+    assert "1 A: cancelled" in done.stdout
+
+
+@pytest.mark.parametrize("point", ["post:before", "post:after"])
+def test_a_trial_that_died_is_ended_by_the_next_one(folder: Path, twin: TwinServer, point: str) -> None:
+    ready(folder, twin)
+
+    def dies(name: str) -> None:
+        if name == point:
+            arm(None)
+            raise KilledError(name)
+
+    arm(dies)
+    try:
+        with pytest.raises(KilledError):
+            raise tried().exception or AssertionError
+    finally:
+        arm(None)
+    done = tried()
+    assert code(done) == 0, done.output
+    assert twin.account.positions == {}
+    assert [one for one in posted(twin) if one[2] != "filled"] == []
+    assert sigc("reconcile").stdout == "ledger and broker agree\n"
+
+
+def test_no_trial_at_a_simulation_nor_in_an_account_that_another_ledger_uses(folder: Path, twin: TwinServer) -> None:
+    (folder / "work").mkdir(mode=0o700)
+    (folder / "sigc.yaml").write_text(f"daemon: {{work_dir: {folder / 'work'}}}\n")
+    done = tried()
+    assert (code(done), "fills orders from data" in str(done.exception)) == (6, True)
+    ready(folder, twin)
+    twin.account.submit(
+        {"symbol": "B", "side": "buy", "qty": "3", "type": "market", "time_in_force": "day", "client_order_id": "x"}
+    )
+    done = tried()
+    assert (code(done), "the account is in use" in str(done.exception)) == (7, True)
+    assert len(posted(twin)) == 1

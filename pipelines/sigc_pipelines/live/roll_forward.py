@@ -104,7 +104,7 @@ def followed(
 
     try:
         if accepted is None:
-            _refuse_foreign(trading)
+            refuse_foreign(trading)
         fund(trading)
         return follow(
             *(trading.ledger, trading.broker, trading.calendar, key, at.as_of, closes_since, agree, actions),
@@ -116,7 +116,7 @@ def followed(
         raise SigcError(Diagnostic("E600", str(no))) from no
 
 
-def _refuse_foreign(trading: Trading) -> None:
+def refuse_foreign(trading: Trading) -> None:
     """Raise E602 where the account has positions or orders, and the ledger never traded: it is new, or another's.
 
     Raise E601 if the broker does not say.
