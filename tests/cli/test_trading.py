@@ -375,6 +375,16 @@ def test_shares_change_their_book(project: Path) -> None:
     assert code(sigc("book", "transfer", "scripted", "nobody", "A", "all", "--reason", "x")) == 1
 
 
+def test_a_dry_run_ends_as_the_run_would(project: Path) -> None:
+    settings = project / "sigc.yaml"
+    settings.write_text(settings.read_text().replace("max_return: 100}", "max_return: 100, max_order_value: 1}"))
+    for more in (("--dry-run",), ()):
+        done = sigc("run", "scripted.sig", "--date", D1, *more)
+        assert code(done) == 8
+        assert ": the order's value is 100000.0; the limit is 1.0" in str(done.exception)
+    assert data("orders", "--open") == []
+
+
 def test_the_book_of_nobody_is_closed_after_a_yes(project: Path) -> None:
     run(D1)
     run(D2)

@@ -12,7 +12,7 @@ from sigc.actions import Action, ActionKind
 from sigc.store.ledger.action_effects import DueAction
 from sigc.store.ledger.action_rows import restated
 from sigc.store.ledger.books import Book
-from sigc.store.ledger.records import BookKey
+from sigc.store.ledger.records import BookKey, Fill, Side
 from sigc_pipelines.live.valuing import BookValue
 from sigc_pipelines.prices.units import acting_between, in_session, owed_at, restated_positions, restated_price
 from tests.trading.floor import weekdays
@@ -146,3 +146,21 @@ def test_a_name_that_another_gave_up_has_no_price_of_its_own_yet() -> None:
     now = in_session(standing({"A": D(5)}, {"B": D(40)}), acts, weekdays(), (FRI, FRI, MON))
     assert now.positions == {"B": 5}
     assert now.prices == {"C": 40}
+
+
+def test_what_was_traded_in_the_session_is_in_its_units_already() -> None:
+    """100 A at 90 and 40 B at 10; 4:1 and a dividend of 1 on Monday, on which 80 A, 20 B were bought, and 10 A sold."""
+    at = datetime(2016, 3, 7, 15, tzinfo=UTC)
+    fills = [
+        Fill("1", "x", "A", Side.BUY, D(80), D(22), D(0), at),
+        Fill("2", "y", "A", Side.SELL, D(10), D(22), D(0), at),
+        Fill("3", "z", "B", Side.BUY, D(20), D(9), D(0), at),
+    ]
+    book = Book(BookKey("s", "main"), D(0), D(1000), at, FRI)
+    now = BookValue(book, D(0), {"A": D(170), "B": D(60)}, {"A": D(88), "B": D(10)})
+    acts = [split(MON, "4"), dividend(MON, 1.0, "B")]
+    found = in_session(now, acts, weekdays(), (FRI, FRI, MON), D(1), fills)
+    assert found.positions == {"A": 470, "B": 60}
+    assert found.prices == {"A": 22, "B": 9}
+    assert found.worth == 1000 + 40 + 470 * 22 + 60 * 9  # the dividend is that of Friday's forty
+    assert in_session(now, acts, weekdays(), (FRI, FRI, MON), D(1)).positions == {"A": 680, "B": 60}

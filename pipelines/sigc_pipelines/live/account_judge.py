@@ -51,6 +51,11 @@ class AccountJudge:
         )
         return judge_account(intent, own, account, self._limits)
 
+    def withdraw(self, client_order_id: str) -> None:
+        """Count an order no more that was denied: it frees its share for the orders behind it."""
+        for _, whole in self._known:
+            whole.withdraw(client_order_id)
+
     def _used(self, connection: sqlite3.Connection, intent: Intent) -> Decimal:
         """Return the value of the orders of all books that were sent since the broker told its buying power."""
         sent = (i for i in orders.in_flight(connection) if i.sent_at is not None and i.sent_at >= self._since)

@@ -40,12 +40,31 @@ def judge_of(
         limits = SafetySettings.model_validate(runs.limits_of(connection, run.id))
         bounds, off = bounds_of(connection, run.id)
         is_closing = closes_positions(connection, run.id)
-    limits = limits.model_copy(update=dict.fromkeys(off, 0.0))  # 0 turns a limit off
+    limits = without(limits, off)
+    return judge_by(run, limits, bounds, clock, broker, is_closing=is_closing, passes_halt=is_closing)
+
+
+def without(limits: SafetySettings, off: Collection[str]) -> SafetySettings:
+    """Return limits of which some are off, as 0 turns them off."""
+    return limits.model_copy(update=dict.fromkeys(off, 0.0))
+
+
+def judge_by(
+    run: Run,
+    limits: SafetySettings,
+    bounds: Mapping[str, Bound],
+    clock: Clock,
+    broker: Broker | None,
+    *,
+    is_closing: bool = False,
+    passes_halt: bool = False,
+) -> Callable[[Transaction, Intent], tuple[Finding, ...]]:
+    """Return the judge of a run's orders by these limits and bounds. is_closing: its orders close positions."""
     known: list[tuple[tuple[int, int], Exposure]] = []
     account = AccountJudge(run, limits, clock, None if is_closing else broker)
 
     def judged(tx: Transaction, intent: Intent) -> tuple[Finding, ...]:
-        halt = None if is_closing else breakers.halt_of(tx.connection, run.key.strategy)
+        halt = None if passes_halt else breakers.halt_of(tx.connection, run.key.strategy)
         if halt is not None:
             why = reason_of(halt.scope, halt.who, halt.reason or halt.value)
             return (Finding("halted", Severity.DENIAL, why, (intent.asset,)),)
@@ -67,6 +86,7 @@ def judge_of(
                 return found
         if found:  # denied: it frees its share of the limits for the orders behind it
             at.withdraw(intent.client_order_id)
+            account.withdraw(intent.client_order_id)
         return found
 
     return judged

@@ -5,12 +5,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
-from decimal import Decimal
 
 from sigc.store.ledger import action_rows
 from sigc.store.ledger.records import ZERO, Fill, Run
 from sigc_pipelines.live.valuing import BookValue
-from sigc_pipelines.prices.units import owed_at, restated_positions
+from sigc_pipelines.prices.units import added, owed_at, restated_positions, traded
 
 
 def in_session(connection: sqlite3.Connection, run: Run, fills: Sequence[Fill], now: BookValue) -> BookValue:
@@ -23,13 +22,10 @@ def in_session(connection: sqlite3.Connection, run: Run, fills: Sequence[Fill], 
     acts = [d.action for d in action_rows.between(connection, max(booked, run.as_of), run.key.session)]
     if not acts:
         return now
-    done: dict[str, Decimal] = {}
-    for fill in fills:
-        done[fill.asset] = done.get(fill.asset, ZERO) + fill.side.sign * fill.quantity
     # Fills of the session are in its units already: take them out, restate the rest, put them back.
-    before = {a: now.positions.get(a, ZERO) - done.get(a, ZERO) for a in {*now.positions, *done}}
-    after = restated_positions(before, acts, run.key.session, now.prices, step, now.adopted)
-    positions = {a: after.get(a, ZERO) + done.get(a, ZERO) for a in {*after, *done}}
+    done = traded(fills)
+    before = added(now.positions, {asset: -quantity for asset, quantity in done.items()})
+    positions = added(restated_positions(before, acts, run.key.session, now.prices, step, now.adopted), done)
     money = now.book.cash + now.book.receivables + owed_at(before, acts, run.key.session, now.prices, step, now.adopted)
     worth = money + sum((q * now.prices[a] for a, q in positions.items() if a in now.prices), ZERO)
-    return replace(now, worth=worth, positions={a: q for a, q in positions.items() if q})
+    return replace(now, worth=worth, positions=positions)

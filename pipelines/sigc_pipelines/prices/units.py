@@ -18,7 +18,7 @@ from sigc.actions import Action, ActionKind, between
 from sigc.calendar.sessions import Calendar
 from sigc.store.ledger.action_effects import DueAction, can_be_valued, effects
 from sigc.store.ledger.action_rows import renamed, restated
-from sigc.store.ledger.records import ZERO, BookKey
+from sigc.store.ledger.records import ZERO, BookKey, Fill
 from sigc_pipelines.live.due_actions import scheduled
 from sigc_pipelines.live.valuing import BookValue
 
@@ -103,18 +103,26 @@ def restated_price(price: Decimal, actions: Iterable[Action], session: str) -> D
 
 
 def in_session(
-    now: BookValue, actions: Sequence[Action], calendar: Calendar, days: tuple[str, str, str], step: Decimal = _ONE
+    now: BookValue,
+    actions: Sequence[Action],
+    calendar: Calendar,
+    days: tuple[str, str, str],
+    step: Decimal = _ONE,
+    fills: Iterable[Fill] = (),
 ) -> BookValue:
     """Return a book in the units of the session to be traded; its worth changes only by the actions.
 
-    days: up to which session the ledger has its actions, of which the prices are, and the session to be traded.
+    days: up to which session the ledger has its actions, of which the prices are, and the session to be traded. fills:
+    of the session to be traded, which are in its units already; they are part of the book's positions.
     """
     ledger, priced, session = days
     lacking = acting_between(actions, calendar, ledger, session)
     if not lacking:
         return now
     ahead = acting_between(actions, calendar, priced, session)
-    positions = restated_positions(now.positions, lacking, session, now.prices, step, now.adopted)
+    done = traded(fills)
+    before = added(now.positions, {asset: -quantity for asset, quantity in done.items()})
+    positions = added(restated_positions(before, lacking, session, now.prices, step, now.adopted), done)
     prices = dict(now.prices)
     for action in ahead:
         if action.asset in prices:
@@ -124,10 +132,24 @@ def in_session(
     for (_, is_ahead), group in groupby(renames, key=lambda a: (a.ex_date, a in ahead)):
         own = {} if is_ahead else prices  # prices that know the new names already stand
         prices = renamed(prices, {a.asset: a.into for a in group}) | own
-    owed = owed_at(now.positions, lacking, session, now.prices, step, now.adopted)
+    owed = owed_at(before, lacking, session, now.prices, step, now.adopted)
     money = now.book.cash + now.book.receivables + owed
     worth = money + sum((q * prices[a] for a, q in positions.items() if a in prices), ZERO)
     return replace(now, worth=worth, positions=positions, prices=prices)
+
+
+def traded(fills: Iterable[Fill]) -> dict[str, Decimal]:
+    """Return the signed quantity of fills by asset."""
+    found: dict[str, Decimal] = {}
+    for fill in fills:
+        found[fill.asset] = found.get(fill.asset, ZERO) + fill.side.sign * fill.quantity
+    return found
+
+
+def added(one: Mapping[str, Decimal], other: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """Return the sum of two sets of positions, without zeros."""
+    sums = {asset: one.get(asset, ZERO) + other.get(asset, ZERO) for asset in {**one, **other}}
+    return {asset: quantity for asset, quantity in sums.items() if quantity}
 
 
 def _dues(actions: Iterable[Action], session: str, prices: Mapping[str, Decimal]) -> tuple[DueAction, ...]:

@@ -6,17 +6,17 @@ it, `sigc_pipelines.live.recover` brings it to its end.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 from sigc.errors import SigcError
 from sigc.store.ledger import orders, price_marks, runs
-from sigc.store.ledger.records import ZERO, Finding, Intent, Outcome
+from sigc.store.ledger.records import ZERO, Finding, Intent, IntentState, Outcome
 from sigc_pipelines.live import waiting
 from sigc_pipelines.live.decision import Decision, bounds, within_size
 from sigc_pipelines.live.finish import finish
-from sigc_pipelines.live.judging import bounds_record
+from sigc_pipelines.live.judging import bounds_record, without
 from sigc_pipelines.live.order_window import (
     end_of,
     misfit,
@@ -24,6 +24,7 @@ from sigc_pipelines.live.order_window import (
     not_before_opening,
     opening_of,
 )
+from sigc_pipelines.live.rehearsal import Rehearsal, stop_in_force
 from sigc_pipelines.live.reversals import account_positions, split_reversals
 from sigc_pipelines.live.sizing import decimal, lot_of, size, window_end, write_down
 from sigc_pipelines.live.slice_times import Window, window_record
@@ -81,8 +82,9 @@ def execute(
         raise SigcError(no)
     marks = _marks(snapshot, now, {o.asset for o in sized})
     if context.is_dry:
-        told = "; ".join([f"{len(intents)} orders would go out", *(f.message for f in loaded.doubts)])
-        return DecidedOrders(intents, Outcome.DONE, told)
+        limits = without(trading.config.safety, made.off)
+        rehearsal = Rehearsal(trading, context.run, loaded.at_close or now, loaded.ended, marks, measured, limits)
+        return _rehearsed(context, rehearsal, intents, loaded.doubts, findings)
     write_weights(
         context.ledger.directory, context.run.id, snapshot.names, snapshot.wanted, made.target, made.basis.held
     )
@@ -103,10 +105,38 @@ def execute(
         return DecidedOrders(orders.of_run(connection, context.run.id), outcome, message)
 
 
+def _rehearsed(
+    context: RunContext,
+    rehearsal: Rehearsal,
+    intents: tuple[Intent, ...],
+    doubts: Sequence[Finding],
+    findings: list[Finding],
+) -> DecidedOrders:
+    """Return the end of a dry run, by what a run with these orders would come to."""
+    with context.ledger.reading() as connection:
+        stopped = stop_in_force(connection, context.book.strategy)
+        last = runs.last_session(connection, context.book.strategy, context.book.portfolio)
+    if last <= context.run.key.session:  # one that is past can't be traded any more, and its book is gone
+        intents, found = rehearsal.judged(intents)
+        findings += found
+    denied = [i for i in intents if i.state is IntentState.DENIED]
+    told = [f"{len(intents) - len(denied)} orders would go out"]
+    outcome = Outcome.DONE
+    if denied:
+        outcome = Outcome.NOTHING_TRADED if len(denied) == len(intents) else Outcome.PARTIAL
+        told.append(f"{len(denied)} would be denied: {denied[0].asset}: {denied[0].message}")
+    return DecidedOrders(intents, outcome, "; ".join(filter(None, [*told, stopped, *(f.message for f in doubts)])))
+
+
 def _in_flight(context: RunContext) -> dict[str, Decimal]:
-    """Return what open orders of the book may still change, by asset, signed."""
+    """Return what open orders of the book may still change, by asset, signed.
+
+    A dry run has those of earlier sessions in its book already, as far as they are foreseen to be filled.
+    """
     with context.ledger.reading() as connection:
         flying = orders.in_flight(connection, context.book)
+    if context.is_dry:
+        flying = tuple(i for i in flying if i.key.session >= context.run.key.session)
     left: dict[str, Decimal] = {}
     for one in flying:
         left[one.asset] = left.get(one.asset, ZERO) + one.side.sign * one.remaining
