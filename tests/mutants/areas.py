@@ -87,16 +87,23 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "tests/trading/test_recover.py",
             "tests/trading/test_execute.py",
             "tests/trading/test_stopping.py",
+            "tests/trading/test_windows.py",
         ),
+        "pipelines/sigc_pipelines/live/rehearsal.py": ("tests/trading/test_rehearsal.py",),
         "pipelines/sigc_pipelines/live/rename_asset.py": ("tests/trading/test_renaming.py",),
         "pipelines/sigc_pipelines/live/open_run.py": ("tests/trading/test_opening.py",),
         "pipelines/sigc_pipelines/live/run.py": (
             *_RUN,
             "tests/trading/test_stopping.py",
             "tests/trading/test_stages.py",
+            "tests/trading/test_deadlines.py",
         ),
         "pipelines/sigc_pipelines/live/sizing.py": ("tests/trading/test_sizing.py",),
-        "pipelines/sigc_pipelines/live/valuing.py": ("tests/trading/test_valuing.py",),
+        "pipelines/sigc_pipelines/live/valuing.py": (
+            "tests/trading/test_valuing.py",
+            "tests/trading/test_valuing_actions.py",
+            "tests/trading/test_book_moves.py",
+        ),
         "pipelines/sigc_pipelines/live/account_judge.py": (
             "tests/trading/test_judging.py",
             "tests/trading/test_account.py",
@@ -130,6 +137,7 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "tests/trading/test_waits.py",
             "tests/trading/test_halts.py",
         ),
+        "pipelines/sigc_pipelines/stopping/close_book.py": ("tests/trading/test_close_book.py",),
         "pipelines/sigc_pipelines/stopping/kill_switch.py": (
             "tests/trading/test_kill_switch.py",
             "tests/trading/test_closing_out.py",

@@ -10,7 +10,7 @@ import sqlite3
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
 
 import numpy as np
@@ -23,12 +23,11 @@ from sigc.store.ledger.ledger import Ledger, Transaction
 from sigc.store.ledger.records import ZERO, BookKey, Nav
 from sigc_pipelines.brokers.protocol import Broker, simulation
 from sigc_pipelines.live.apply_fills import settle
-from sigc_pipelines.live.due_actions import DueActions, SessionPrices
+from sigc_pipelines.live.due_actions import DueActions, SessionPrices, scheduled
 from sigc_pipelines.live.sizing import decimal
 from sigc_pipelines.prices.closes import Closes
 
 _CENT = Decimal("0.01")  # NAVs are kept in cents, halves to even
-_DAY = timedelta(days=1)
 ClosesSince = Callable[[str], Closes]  # closing prices from an ISO date on
 OnValued = Callable[[Transaction, tuple[str, ...]], object]
 
@@ -101,7 +100,7 @@ def follow(
     acts.announced(actions, calendar)
     take_in()
     navs, newest = [], SessionPrices(before)
-    dues = _dues_between(ledger, sessions, as_of)
+    dues = _dues_between(ledger, key, sessions, as_of)
     for session in sessions:
         day = str(session.day)
         prices = newest.at(day, closes, dues.get(day, ()))
@@ -118,17 +117,19 @@ def follow(
                 books.put_nav(tx, nav)
             price_marks.put_prices(tx, key, priced)
             on_valued(tx, tuple(nav.session for nav in navs))
-    day = str(as_of.day)
-    is_valued = bool(sessions) and str(sessions[-1].day) == day
-    return newest.at(day, closes, () if is_valued else dues.get("", ()))
+    return newest.at(str(as_of.day), closes, dues.get("", ()))
 
 
-def _dues_between(ledger: Ledger, sessions: Sequence[Session], as_of: Session) -> dict[str, tuple[DueAction, ...]]:
-    """Return the actions of unvalued sessions, by the session at whose close they have taken effect."""
-    if not sessions:
-        return {}
+def _dues_between(
+    ledger: Ledger, key: BookKey, sessions: Sequence[Session], as_of: Session
+) -> dict[str, tuple[DueAction, ...]]:
+    """Return the actions since the newest NAV, by the session at whose close they have taken effect; '' after the last.
+
+    A session without data is not valued: its actions act on the next one's prices.
+    """
     with ledger.reading() as connection:
-        found = action_rows.between(connection, str(sessions[0].day - _DAY), str(as_of.day))
+        last = books.last_nav(connection, key)
+        found = () if last is None else action_rows.between(connection, last.session, str(as_of.day))
     days = [str(s.day) for s in sessions]
     by_day: dict[str, tuple[DueAction, ...]] = {}
     for due in found:
@@ -141,12 +142,12 @@ def _dues_between(ledger: Ledger, sessions: Sequence[Session], as_of: Session) -
 def _priced(
     closes: Closes, day: str, before: Mapping[str, price_marks.Priced], assets: Collection[str]
 ) -> dict[str, price_marks.Priced]:
-    """Return the newest accepted prices on or before a day with their dates, else those of `before`."""
+    """Return the newest accepted prices on or before a day that has some, with their dates; else those of `before`."""
     known = {asset: priced for asset, priced in before.items() if asset in assets}
     stop = int(np.searchsorted(closes.dates, np.datetime64(day, "D") + 1))
     block = closes.prices[:stop]
     valid = np.isfinite(block) & (block > 0.0)
-    newest = stop - 1 - np.argmax(valid[::-1], axis=0) if stop else np.zeros(len(closes.names), int)
+    newest = stop - 1 - np.argmax(valid[::-1], axis=0)
     for asset in np.flatnonzero(valid.any(axis=0)):
         if closes.names[asset] in assets:
             price = decimal(float(block[newest[asset], asset]))
@@ -156,10 +157,21 @@ def _priced(
 
 
 def newest_prices(
-    ledger: Ledger, calendar: Calendar, key: BookKey, as_of: Session, closes_since: ClosesSince
+    ledger: Ledger,
+    calendar: Calendar,
+    key: BookKey,
+    as_of: Session,
+    closes_since: ClosesSince,
+    actions: Sequence[Action] = (),
 ) -> dict[str, Decimal]:
-    """Return the prices that `follow` would return, without changing anything."""
+    """Return the prices that `follow` would return, without changing anything. actions: all that the data list."""
     _, closes, before = _unvalued(ledger, calendar, key, as_of, closes_since)
+    with ledger.reading() as connection:
+        last = books.last_nav(connection, key)
+    if last is not None:
+        found = (scheduled(action, calendar) for action in actions)
+        dues = [due for due in found if due is not None and last.session < due.session <= str(as_of.day)]
+        before = action_rows.restated(before, dues)
     return closes.last(str(as_of.day), before)
 
 

@@ -68,7 +68,7 @@ def _valued(context: RunContext, data: Loaded) -> tuple[BookValue, BookValue, tu
         return context.feed.closes(data, day)
 
     if context.is_dry:
-        prices = newest_prices(context.ledger, trading.calendar, book, at.as_of, closes_since)
+        prices = newest_prices(context.ledger, trading.calendar, book, at.as_of, closes_since, data.actions)
     else:
         request = context.request
         by = Adoption(request.who, request.reason, book, is_own_only=True, run=context.run.id)
