@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 from sigc.actions import in_order
 from sigc.errors import Severity, SigcError
@@ -12,7 +13,8 @@ from sigc_pipelines.compute import Loaded
 from sigc_pipelines.live import tripping
 from sigc_pipelines.live.roll_forward import followed
 from sigc_pipelines.live.sizing import decimal
-from sigc_pipelines.live.valuing import BookValue, newest_prices, standing
+from sigc_pipelines.live.trading import Trading
+from sigc_pipelines.live.valuing import BookValue, ClosesSince, newest_prices, standing
 from sigc_pipelines.prices.as_traded import refuse_adjusted, told_of_actions
 from sigc_pipelines.prices.closes import Closes
 from sigc_pipelines.prices.units import in_session
@@ -39,13 +41,15 @@ def load(context: RunContext, findings: list[Finding]) -> LoadedBook:
     if context.feed.is_kept and not context.is_dry:
         refuse_adjusted(data)
     value = _valued(context, data)
-    with context.ledger.reading() as connection:
+    with context.account.reading() as connection:
         findings += tripping.doubts(connection, context.trading, context.book)
-        tripped = None if context.is_dry else tripping.refusal(connection, context.trading, context.book.strategy)
-    if tripped is not None:  # by the NAV of a close that was valued just now
-        raise SigcError(tripped)
+        tripped = tripping.refusal(connection, context.trading, context.book.strategy)
     if not context.is_dry:
+        if tripped is not None:  # by the NAV of a close that was valued just now
+            raise SigcError(tripped)
         return LoadedBook(data, value)
+    if tripped is not None and not context.rehearsal.refused:
+        context.rehearsal.refused = tripped.message
     doubts = glance(context.ledger, context.trading.broker, context.run.key)
     findings += doubts
     return LoadedBook(data, value, doubts)
@@ -54,7 +58,7 @@ def load(context: RunContext, findings: list[Finding]) -> LoadedBook:
 def _valued(context: RunContext, data: Loaded) -> BookValue:
     """Value the book as of the last complete session, in the units of the one that is traded.
 
-    A trade takes the broker's fills in first; a dry run looks at the book, and changes nothing.
+    A trade takes the broker's fills in first; a dry run does so in a copy, and changes nothing.
     """
     trading, at, book = context.trading, context.at, context.book
     capital = decimal(trading.config.execution.capital)
@@ -63,13 +67,13 @@ def _valued(context: RunContext, data: Loaded) -> BookValue:
         return context.feed.closes(data, day)
 
     if context.is_dry:
-        prices = newest_prices(context.ledger, trading.calendar, book, at.as_of, closes_since)
+        prices = _rehearsed(context, data, closes_since)
     else:
         request = context.request
         by = Adoption(request.who, request.reason, book, is_own_only=True, run=context.run.id)
         accepted = by if request.accepts_differences else None
         prices = followed(trading, book, at, closes_since, accepted, data.actions)
-    with context.ledger.reading() as connection:
+    with context.account.reading() as connection:
         if books.book(connection, book) is None:
             fresh = books.Book(book, capital, capital, context.run.started, context.run.as_of)
             now, known = BookValue(fresh, capital, {}, prices), str(at.as_of.day)
@@ -79,3 +83,17 @@ def _valued(context: RunContext, data: Loaded) -> BookValue:
         adopted = action_rows.by_hand(connection, str(at.as_of.day), str(at.session.day))
     step, actions = trading.broker.capabilities().quantity_step, in_order([*data.actions, *adopted])
     return in_session(now, actions, trading.calendar, (known, str(at.as_of.day), str(at.session.day)), step)
+
+
+def _rehearsed(context: RunContext, data: Loaded, closes_since: ClosesSince) -> dict[str, Decimal]:
+    """Take the broker's fills into the copies of a dry run. Return the newest prices."""
+    trading, at, book = context.trading, context.at, context.book
+    newest: dict[str, Decimal] = {}
+
+    def take_in(copies: Trading) -> None:
+        newest.update(followed(copies, book, at, closes_since, None, data.actions, waits=False))
+
+    context.rehearsal.begin(trading, context.request, context.run, at, take_in)
+    if context.rehearsal.trading is None:
+        return newest_prices(context.ledger, trading.calendar, book, at.as_of, closes_since)
+    return newest
