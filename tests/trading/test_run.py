@@ -91,7 +91,10 @@ def test_a_dry_run_shows_orders_and_changes_nothing(floor: Floor) -> None:
         hold(desk, control.HALTED, "")
         for id in ("one", "two"):
             ended = desk.run(id, kind=RunKind.DRY)
-            told = "2 orders would go out; a run would be refused: everything is halted by ann: by hand"
+            since = desk.clock.now().isoformat(timespec="seconds")
+            told = (
+                f"2 orders would go out; a run now would be refused: everything is halted since {since} by ann: by hand"
+            )
             assert (ended.run.outcome, ended.run.message) == (Outcome.DONE, told)
             assert (ended.run.revision, len(ended.orders)) == (0, 2)
         assert desk.intents() == {}

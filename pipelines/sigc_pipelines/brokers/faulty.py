@@ -29,6 +29,7 @@ from sigc_pipelines.brokers.protocol import (
     Broker,
     BrokerOrder,
     Capabilities,
+    Copied,
     NotSentError,
     OrderRequest,
     OutcomeUnknownError,
@@ -218,6 +219,13 @@ class FaultyBroker:
     def write_off(self, id: str, asset: str, change: Decimal) -> None:
         """Pass it to the inner broker."""
         self._market().write_off(id, asset, change)
+
+    def copied(self, directory: Path) -> Broker:
+        """Return a copy of the inner broker, without faults. Raises UnreachableError."""
+        self._reach("copied")
+        if not isinstance(self.inner, Copied):
+            raise UnreachableError(f"the book of {self.capabilities().name} can't be copied")
+        return self.inner.copied(directory)
 
     def _market(self) -> Simulated:
         if not isinstance(self.inner, Simulated):

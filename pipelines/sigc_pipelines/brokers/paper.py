@@ -54,7 +54,7 @@ class PaperBroker:
     def __init__(
         self, path: Path, settings: PaperSettings, clock: Clock, *, durable: bool = True, timeout_s: float = 30.0
     ) -> None:
-        self._clock = clock
+        self._clock, self._settings = clock, settings
         self._terms = Terms.of(settings)
         self._file = BookFile(path, clock.now(), durable=durable, timeout_s=timeout_s)
 
@@ -181,6 +181,15 @@ class PaperBroker:
             if self._is_new(book, id, ZERO):
                 before = rows.holding(book, asset)
                 _put(book, before, replace(before, quantity=before.quantity + change))
+
+    def copied(self, directory: Path) -> PaperBroker:
+        """Return a broker with a copy of the book, in a folder. Raises UnreachableError."""
+        to = directory / self._file.path.name
+        try:
+            self._file.copy(to)
+        except (sqlite3.Error, OSError) as error:
+            raise UnreachableError(f"the paper broker's book can't be read: {error}") from error
+        return PaperBroker(to, self._settings, self._clock, durable=False)
 
     def _is_new(self, book: sqlite3.Connection, id: str, amount: Decimal) -> bool:
         """Write an id down as done. Return False if it is. Raises RejectedError if it was for another amount."""

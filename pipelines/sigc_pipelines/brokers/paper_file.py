@@ -14,7 +14,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -178,6 +178,12 @@ class BookFile:
             except sqlite3.Error as error:  # the WAL may or may not hold the commit: not known before it is read again
                 self._undo()
                 raise OutcomeUnknownError(f"the paper broker's book may not be written: {error}") from error
+
+    def copy(self, to: Path) -> None:
+        """Copy one consistent state of the book to another file. Raises sqlite3.Error."""
+        source = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True)
+        with closing(source), closing(sqlite3.connect(to)) as target:
+            source.backup(target)
 
     def _undo(self) -> None:
         if self._connection.in_transaction:

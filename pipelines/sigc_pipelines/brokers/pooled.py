@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 
 from sigc.store.ledger.action_effects import DueAction
 from sigc_pipelines.brokers.protocol import (
@@ -20,6 +21,7 @@ from sigc_pipelines.brokers.protocol import (
     BrokerHealth,
     BrokerOrder,
     Capabilities,
+    Copied,
     Healthy,
     NotSentError,
     OrderRequest,
@@ -116,6 +118,13 @@ class PooledBroker:
         """Pass worthless shares to an inner broker that is a simulation."""
         with self._turn(UnreachableError):
             self._simulated().write_off(id, asset, change)
+
+    def copied(self, directory: Path) -> Broker:
+        """Return a copy of an inner broker that can be copied. Raises UnreachableError."""
+        if not isinstance(self.inner, Copied):
+            raise UnreachableError(f"the book of {self.capabilities().name} can't be copied")
+        with self._turn(UnreachableError):
+            return self.inner.copied(directory)
 
     def _simulated(self) -> Simulated:
         if not isinstance(self.inner, Simulated):

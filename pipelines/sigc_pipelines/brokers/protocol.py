@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from sigc.store.ledger.action_effects import DueAction
@@ -244,6 +245,15 @@ class Simulated(Protocol):
 
     def write_off(self, id: str, asset: str, change: Decimal) -> None:
         """Change a position by worthless shares, for no cash, once per id."""
+        ...
+
+
+@runtime_checkable
+class Copied(Protocol):
+    """A simulated broker whose book can be copied, so that a dry run takes in fills without changing it."""
+
+    def copied(self, directory: Path) -> Broker:
+        """Return a broker with a copy of the book, in a folder; its caller closes it. Raises UnreachableError."""
         ...
 
 

@@ -18,9 +18,10 @@ from sigc.store.ledger.halting import reason_of
 from sigc.store.ledger.ledger import Ledger, Transaction
 from sigc.store.ledger.records import ZERO, BookKey, Finding, Intent, Run
 from sigc_pipelines.brokers.protocol import Broker
+from sigc_pipelines.checks import account as account_checks
 from sigc_pipelines.checks.account import is_later
 from sigc_pipelines.checks.exposure import Bound, Exposure
-from sigc_pipelines.checks.orders import judge, only_reduces
+from sigc_pipelines.checks.orders import CHECKS, judge, only_reduces
 from sigc_pipelines.live.account_judge import AccountJudge
 from sigc_pipelines.live.session_units import in_session
 from sigc_pipelines.live.valuing import standing
@@ -30,41 +31,22 @@ BY_BOUNDS = ("max_order_pct", "max_adv_pct")  # limits that need a `Bound` of th
 
 
 def judge_of(
-    ledger: Ledger, run: Run, clock: Clock, broker: Broker | None = None
+    ledger: Ledger, run: Run, clock: Clock, broker: Broker | None = None, *, honours_halts: bool = True
 ) -> Callable[[Transaction, Intent], tuple[Finding, ...]]:
     """Return the judge of a run's orders, which uses the limits and prices of the run's decision.
 
-    broker: asked for its buying power, once, where that is limited.
+    broker: asked for its buying power, once, where that is limited. honours_halts: False where halts are told apart.
     """
     with ledger.reading() as connection:
         limits = SafetySettings.model_validate(runs.limits_of(connection, run.id))
         bounds, off = bounds_of(connection, run.id)
         is_closing = closes_positions(connection, run.id)
-    limits = without(limits, off)
-    return judge_by(run, limits, bounds, clock, broker, is_closing=is_closing, passes_halt=is_closing)
-
-
-def without(limits: SafetySettings, off: Collection[str]) -> SafetySettings:
-    """Return limits of which some are off, as 0 turns them off."""
-    return limits.model_copy(update=dict.fromkeys(off, 0.0))
-
-
-def judge_by(
-    run: Run,
-    limits: SafetySettings,
-    bounds: Mapping[str, Bound],
-    clock: Clock,
-    broker: Broker | None,
-    *,
-    is_closing: bool = False,
-    passes_halt: bool = False,
-) -> Callable[[Transaction, Intent], tuple[Finding, ...]]:
-    """Return the judge of a run's orders by these limits and bounds. is_closing: its orders close positions."""
+    limits = limits.model_copy(update=dict.fromkeys(off, 0.0))  # 0 turns a limit off
     known: list[tuple[tuple[int, int], Exposure]] = []
     account = AccountJudge(run, limits, clock, None if is_closing else broker)
 
     def judged(tx: Transaction, intent: Intent) -> tuple[Finding, ...]:
-        halt = None if passes_halt else breakers.halt_of(tx.connection, run.key.strategy)
+        halt = None if is_closing or not honours_halts else breakers.halt_of(tx.connection, run.key.strategy)
         if halt is not None:
             why = reason_of(halt.scope, halt.who, halt.reason or halt.value)
             return (Finding("halted", Severity.DENIAL, why, (intent.asset,)),)
@@ -90,6 +72,16 @@ def judge_by(
         return found
 
     return judged
+
+
+def setting_of(check: str) -> str:
+    """Return the setting that is the limit of a check of orders, with its section; '' for a check without one.
+
+    >>> setting_of("order_value"), setting_of("halted")
+    ('safety.max_order_value', '')
+    """
+    found = next((c.setting for c in (*CHECKS, *account_checks.CHECKS) if c.name == check), "")
+    return f"safety.{found}" if found else ""
 
 
 def exposure(connection: sqlite3.Connection, run: Run, bounds: Mapping[str, Bound] | None = None) -> Exposure:

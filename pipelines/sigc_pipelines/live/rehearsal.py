@@ -1,150 +1,164 @@
-"""Rehearsal of a dry run's orders: judged before sending as those of a run are, in a transaction that is taken back.
+"""Rehearsal of a trade by a dry run: on copies of the ledger and of a simulated broker's book, which are thrown away.
 
-A trade takes the broker's fills in first; a dry run changes nothing, so it foresees them. What the ledger has in flight
-of earlier sessions is filled as far as the broker says, at the newest price, and the rest has ended. A simulation fills
-at its next mark only: there, such orders count as filled.
+    rehearsal = Rehearsal(trading, request, run)
+    rehearsal.begin(at, take_in)     copies; the run is opened there as a trade, and the broker's fills are taken in
+    rehearsal.judged(run, ...)       the orders, planned there and judged as each would be before it is sent
+
+The copies have the fills that a trade would take in first, so the orders are judged against the book as it will be. A
+broker that trades is only read. Where the fills can't be known, `unknown` says why, and nothing is judged.
 """
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from decimal import Decimal
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-from sigc.config.settings import SafetySettings
-from sigc.store.ledger import accounts, books, control, orders, price_marks, runs
-from sigc.store.ledger.ledger import Transaction
-from sigc.store.ledger.records import ZERO, BookKey, Finding, Intent, IntentState, Run
-from sigc_pipelines.brokers.protocol import Broker, UnreachableError, simulation
+from sigc.errors import SigcError
+from sigc.host import kill_file
+from sigc.private import make_private
+from sigc.store.ledger import books, orders, price_marks, runs
+from sigc.store.ledger.connection import FILE, told
+from sigc.store.ledger.ledger import Ledger
+from sigc.store.ledger.records import BookKey, Finding, Intent, IntentState, Run, RunKind
+from sigc_pipelines.brokers.protocol import Broker, Copied, UnreachableError, simulation
+from sigc_pipelines.brokers.registry import close_broker
 from sigc_pipelines.checks.account import is_later
-from sigc_pipelines.checks.exposure import Bound
-from sigc_pipelines.live.apply_fills import LISTED_BEFORE
-from sigc_pipelines.live.judging import judge_by
-from sigc_pipelines.live.trading import Trading
-from sigc_pipelines.live.valuing import BookValue
+from sigc_pipelines.live.judging import judge_of
+from sigc_pipelines.live.open_run import open_run
+from sigc_pipelines.live.scratch import backwards
+from sigc_pipelines.live.session import Moment
+from sigc_pipelines.live.sizing import decimal
+from sigc_pipelines.live.trading import Request, Trading
 
-_OURS = "dry-"  # begins the ids of rehearsed orders, which may be those of orders that were sent
-
-
-@dataclass(frozen=True, slots=True)
-class ForeseenOrder:
-    """An order of an earlier session, and the quantity that is filled of it though the ledger does not know yet."""
-
-    order: Intent
-    filled: Decimal
+_TRADE = "-rehearsed"  # behind the id of the dry run: the id of the trade in the copy
 
 
-class _TakenBackError(Exception):
-    """Ends the transaction of a rehearsal."""
-
-
-def foreseen(connection: sqlite3.Connection, broker: Broker, session: str) -> tuple[ForeseenOrder, ...]:
-    """Return the orders of all books that the ledger has in flight for sessions before `session`, oldest first."""
-    found = [i for i in orders.in_flight(connection) if i.key.session < session]
-    sent = [i for i in found if i.state is not IntentState.PLANNED]
-    if not sent or simulation(broker) is not None:
-        return tuple(ForeseenOrder(i, i.remaining if i.state is not IntentState.PLANNED else ZERO) for i in found)
-    since = min((i.sent_at for i in sent if i.sent_at is not None), default=None)
-    try:
-        told = () if since is None else broker.orders(since - LISTED_BEFORE)
-    except UnreachableError:  # the run says so by itself (E601)
-        told = ()
-    filled = {one.request.client_order_id: one.filled for one in told}
-    return tuple(ForeseenOrder(i, max(filled.get(i.client_order_id, ZERO) - i.filled, ZERO)) for i in found)
-
-
-def with_orders(now: BookValue, ended: Sequence[ForeseenOrder]) -> BookValue:
-    """Return a book after fills at its newest prices: its worth stays."""
-    held, prices = dict(now.positions), dict(now.prices)
-    priced = sum((q * prices[a] for a, q in held.items() if a in prices), ZERO)
-    cash, owed = now.book.cash, now.worth - now.book.cash - priced
-    for one in ended:
-        asset, change = one.order.asset, one.order.side.sign * one.filled
-        price = prices.setdefault(asset, one.order.reference)
-        held[asset] = held.get(asset, ZERO) + change
-        cash -= change * price
-    positions = {asset: quantity for asset, quantity in held.items() if quantity}
-    return replace(now, book=replace(now.book, cash=cash, receivables=owed), positions=positions, prices=prices)
-
-
-def stop_in_force(connection: sqlite3.Connection, strategy: str) -> str:
-    """Return the halt or pause that would keep a run of a strategy from trading, '' without one."""
-    for name in (control.HALTED, control.PAUSED):
-        stop = control.holds(connection, name, strategy)
-        if stop is not None:
-            what = f"{stop.scope or 'everything'} is {name} by {stop.who}"
-            return f"a run would be refused: {what}: {stop.reason or stop.value}"
-    return ""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True)
 class Rehearsal:
-    """The decision of a dry run. at_close: its book as of the last complete session, fills foreseen; marks, bounds,
-    limits: those that a run would keep with its decision."""
+    """The copies of a dry run, and what a trade now would meet there. trading: None where nothing is judged.
 
-    trading: Trading
-    run: Run
-    at_close: BookValue
-    ended: Sequence[ForeseenOrder]
-    marks: Mapping[str, price_marks.Mark]
-    bounds: Mapping[str, Bound]
-    limits: SafetySettings
+    unknown: why not, '' where it is. refused: why a trade now would be refused, '' where it would begin.
+    """
 
-    def judged(self, intents: Sequence[Intent]) -> tuple[tuple[Intent, ...], tuple[Finding, ...]]:
-        """Return the orders, those that a run would deny as denied, and the findings against them."""
-        judge = judge_by(self.run, self.limits, self.bounds, self.trading.clock, self.trading.broker, passes_halt=True)
-        told: list[Finding] = []
-        then: list[Intent] = []
+    unknown: str = ""
+    refused: str = ""
+    trading: Trading | None = None
+    _run: Run | None = None
+    _ends: ExitStack = field(default_factory=ExitStack)
+
+    def close(self) -> None:
+        """Throw the copies away. Idempotent."""
+        self.trading = None
+        self._ends.close()
+
+    def begin(
+        self, trading: Trading, request: Request, run: Run, at: Moment, take_in: Callable[[Trading], None]
+    ) -> None:
+        """Copy, open the trade, and take in what the broker did since. Raises SigcError of the data."""
+        with trading.ledger.reading() as connection:
+            past = runs.last_session(connection, request.strategy, request.portfolio) > run.key.session
+            if past or backwards(connection, at):
+                self.unknown = "its session is past: the orders are not judged by the limits of orders"
+                return
         try:
-            with self.trading.ledger.transaction("intents") as tx:
-                self._set_scene(tx)
-                shadows = [_shadow(intent) for intent in intents]
-                orders.plan(tx, shadows)
-                for intent, shadow in zip(intents, shadows, strict=True):
-                    found = judge(tx, shadow)
-                    if found and not is_later(found):
-                        why = "; ".join(one.message for one in found)
-                        orders.moved(tx, shadow, IntentState.DENIED, why)
-                        intent = replace(intent, state=IntentState.DENIED, message=why)
-                        told += found
-                    then.append(intent)
-                raise _TakenBackError
-        except _TakenBackError:
-            return tuple(then), tuple(told)
+            copies = self._copied(trading)
+            self._run = self._opened(copies, replace(request, id=run.id + _TRADE, kind=RunKind.TRADE), run, at)
+            take_in(copies)
+        except UnreachableError as silent:
+            self.unknown = _unknown(str(silent))
+        except SigcError as no:
+            if not no.diagnostics[0].code.startswith(("E3", "E6")):
+                raise
+            self.unknown = _unknown(no.diagnostics[0].message)
+        else:
+            self.trading = copies
 
-    def _set_scene(self, tx: Transaction) -> None:
-        """Write what a run would have before it sends: the book after its fills, and the prices of its decision."""
-        run, now = self.run, self.at_close
-        key = BookKey(run.key.strategy, run.key.portfolio)
-        book = books.open_book(tx, key, now.book.capital, tx.at, run.as_of)
-        for one in self.ended:
-            _end(tx, one, key)
-        before = books.book(tx.connection, key) or book
-        accounts.add_cash(tx, key, now.book.cash - before.cash, now.book.receivables - before.receivables)
-        held = books.quantities(tx.connection, key)
-        for asset in {*held, *now.positions}:
-            quantity = now.positions.get(asset, ZERO)
-            accounts.put_position(tx, key, asset, quantity, now.prices.get(asset, ZERO))
-        price_marks.put_marks(tx, run.id, self.marks)
-        runs.mark_decided(tx, run)
+    def judged(
+        self,
+        intents: Sequence[Intent],
+        marks: Mapping[str, price_marks.Mark],
+        decision: Mapping[str, object],
+    ) -> tuple[tuple[Intent, ...], tuple[Finding, ...]]:
+        """Return the orders with those denied that a trade would deny, and the findings. decision: its record."""
+        if self.trading is None or self._run is None:
+            return tuple(intents), ()
+        ledger, clock, run = self.trading.ledger, self.trading.clock, self._run
+        # Ids of their own: an order of the session that was sent already may have the same one.
+        planned = [
+            replace(
+                intent,
+                client_order_id=intent.client_order_id + _TRADE,
+                parent=intent.parent and intent.parent + _TRADE,
+                run=run.id,
+                key=run.key,
+            )
+            for intent in intents
+        ]
+        with ledger.transaction("intents") as tx:
+            runs.mark_decided(tx, run)
+            price_marks.put_marks(tx, run.id, marks)
+            orders.plan(tx, planned)
+            tx.audit(runs.event("run.decided", run, dict(decision)))
+        judge = judge_of(ledger, run, clock, self.trading.broker, honours_halts=False)
+        ended, findings = [], list[Finding]()
+        for intent, copy in zip(intents, planned, strict=True):
+            with ledger.transaction("send") as tx:
+                found = () if is_later(found := judge(tx, copy)) else found
+                if found:
+                    why = "; ".join(one.message for one in found)
+                    orders.moved(tx, copy, IntentState.DENIED, why)
+                    intent = replace(intent, state=IntentState.DENIED, message=why)
+                else:
+                    orders.sending(tx, copy, clock.now())
+            ended.append(intent)
+            findings += found
+        return tuple(ended), tuple(findings)
+
+    def _copied(self, trading: Trading) -> Trading:
+        place = Path(self._ends.enter_context(tempfile.TemporaryDirectory(prefix="sigc-dry-"))) / "work"
+        make_private(place)
+        with told(place), closing(trading.ledger.reader()) as source, closing(sqlite3.connect(place / FILE)) as target:
+            source.backup(target)
+        (place / FILE).chmod(0o600)
+        halt = trading.ledger.directory / kill_file.FILE
+        if halt.is_file():
+            shutil.copyfile(halt, place / kill_file.FILE)
+        ledger = self._ends.enter_context(Ledger.open(place, trading.ledger.clock, durable=False))
+        ledger.hide = trading.ledger.hide
+        return replace(trading, ledger=ledger, broker=self._broker(trading.broker, place), render=None, has_files=False)
+
+    def _broker(self, broker: Broker, place: Path) -> Broker:
+        if simulation(broker) is None:
+            return broker  # only read: nothing here sends or cancels
+        if not isinstance(broker, Copied):
+            raise UnreachableError(f"the book of {broker.capabilities().name} can't be copied")
+        copy = broker.copied(place)
+        self._ends.callback(close_broker, copy)
+        return copy
+
+    def _opened(self, copies: Trading, request: Request, dry: Run, at: Moment) -> Run:
+        """Open the trade in the copy; one that would be refused is opened all the same, and `refused` says why."""
+        try:
+            return open_run(copies, request, at)
+        except SigcError as no:
+            if not no.diagnostics[0].code.startswith("E8"):
+                raise
+            self.refused = no.diagnostics[0].message
+        with copies.ledger.transaction("run-open") as tx:
+            key = replace(dry.key, kind=RunKind.TRADE)
+            latest = runs.latest_revision(tx.connection, key)
+            run = replace(dry, id=request.id, key=key, revision=0 if latest is None else latest + 1)
+            runs.open_run(tx, run, copies.config.safety.model_dump(mode="json"))
+            book, capital = BookKey(request.strategy, request.portfolio), decimal(copies.config.execution.capital)
+            if books.book(tx.connection, book) is None:
+                books.open_book(tx, book, capital, dry.started, dry.as_of)
+        return run
 
 
-def _end(tx: Transaction, one: ForeseenOrder, own: BookKey) -> None:
-    """End an order as it is foreseen. The book of the run itself is set as a whole."""
-    key, order = BookKey(one.order.key.strategy, one.order.key.portfolio), one.order
-    if one.filled and key != own:
-        held, average = accounts.position(tx, key, order.asset)
-        change = order.side.sign * one.filled
-        accounts.put_position(tx, key, order.asset, *accounts.moved(held, average, change, order.reference))
-        accounts.add_cash(tx, key, -change * order.reference)
-    if one.filled:
-        orders.filled(tx, order, one.filled)
-    left = orders.get(tx.connection, order.client_order_id)
-    if left is not None and one.filled < order.remaining:
-        orders.moved(tx, left, IntentState.EXPIRED, "its session is over")
-
-
-def _shadow(intent: Intent) -> Intent:
-    parent = f"{_OURS}{intent.parent}" if intent.parent else ""
-    return replace(intent, client_order_id=f"{_OURS}{intent.client_order_id}", parent=parent)
+def _unknown(why: str) -> str:
+    return f"the fills since are not known, so the orders are not judged by the limits of orders: {why}"

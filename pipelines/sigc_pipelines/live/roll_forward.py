@@ -22,6 +22,7 @@ from sigc.store.ledger.adjustments import GapCause
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import BookKey, Finding
 from sigc_pipelines.brokers.protocol import RejectedError, UnreachableError, simulation
+from sigc_pipelines.live.apply_fills import settle
 from sigc_pipelines.live.publish import publish
 from sigc_pipelines.live.session import Moment, moment
 from sigc_pipelines.live.trading import TargetFeed, Trading
@@ -90,14 +91,19 @@ def followed(
     closes_since: ClosesSince,
     accepted: Adoption | None = None,
     actions: Sequence[Action] = (),
+    *,
+    waits: bool = True,
 ) -> dict[str, Decimal]:
     """Take in everything up to the as-of session. Return the newest prices.
 
     accepted: the person who adopts the differences between ledger and broker. actions: corporate actions, as the data
-    list them. Raises E600, E601, E602.
+    list them. waits: until ledger and broker agree; False applies what is there. Raises E600, E601, E602.
     """
 
     def agree() -> None:
+        if not waits:
+            settle(trading.ledger, trading.broker)
+            return
         no = refusal(trading, accepted)
         if no is not None:
             raise SigcError(no)

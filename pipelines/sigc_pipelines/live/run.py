@@ -97,6 +97,7 @@ def carry_out(trading: Trading, request: Request, feed: TargetFeed, watch: RunWa
     except CancelledError:
         outcome, message = Outcome.CANCELLED, "cancelled before anything was decided"
     finally:
+        context.rehearsal.close()
         if not _is_left_open(context, outcome):
             run, unwritten = _closed(context, outcome, message)
             problems += unwritten

@@ -13,10 +13,11 @@ from decimal import Decimal
 from sigc.errors import SigcError
 from sigc.store.ledger import orders, price_marks, runs
 from sigc.store.ledger.records import ZERO, Finding, Intent, IntentState, Outcome
+from sigc_pipelines.checks.declare import listed
 from sigc_pipelines.live import waiting
 from sigc_pipelines.live.decision import Decision, bounds, within_size
 from sigc_pipelines.live.finish import finish
-from sigc_pipelines.live.judging import bounds_record, without
+from sigc_pipelines.live.judging import bounds_record, setting_of
 from sigc_pipelines.live.order_window import (
     end_of,
     misfit,
@@ -24,7 +25,6 @@ from sigc_pipelines.live.order_window import (
     not_before_opening,
     opening_of,
 )
-from sigc_pipelines.live.rehearsal import Rehearsal, stop_in_force
 from sigc_pipelines.live.reversals import account_positions, split_reversals
 from sigc_pipelines.live.sizing import decimal, lot_of, size, window_end, write_down
 from sigc_pipelines.live.slice_times import Window, window_record
@@ -37,6 +37,8 @@ from sigc_pipelines.stages.load import LoadedBook
 from sigc_pipelines.stages.run_context import RunContext
 from sigc_pipelines.stages.validate import JudgedTargets
 from sigc_pipelines.targets import TargetSnapshot
+
+_MOST_REASONS = 5  # of denied orders, in the message of a dry run; its findings have all
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +72,7 @@ def execute(
     begins = max(asked, leaves, at.session.open if at.session.open < at.cut_off else leaves)
     intents = write_down(sized, context.run, context.ledger.id, settings, step, begins)
     if not can.crosses_zero:
-        with context.ledger.reading() as connection:
+        with context.account.reading() as connection:
             account = account_positions(connection)
         intents = split_reversals(intents, context.run, context.ledger.id, account, short_lot)
     intents = not_before_opening(intents, leaves, asked)
@@ -82,9 +84,9 @@ def execute(
         raise SigcError(no)
     marks = _marks(snapshot, now, {o.asset for o in sized})
     if context.is_dry:
-        limits = without(trading.config.safety, made.off)
-        rehearsal = Rehearsal(trading, context.run, loaded.at_close or now, loaded.ended, marks, measured, limits)
-        return _rehearsed(context, rehearsal, intents, loaded.doubts, findings)
+        intents, denied = context.rehearsal.judged(intents, marks, bounds_record(measured, made.off))
+        findings += denied
+        return _would_go_out(context, loaded, intents, denied)
     write_weights(
         context.ledger.directory, context.run.id, snapshot.names, snapshot.wanted, made.target, made.basis.held
     )
@@ -105,38 +107,34 @@ def execute(
         return DecidedOrders(orders.of_run(connection, context.run.id), outcome, message)
 
 
-def _rehearsed(
-    context: RunContext,
-    rehearsal: Rehearsal,
-    intents: tuple[Intent, ...],
-    doubts: Sequence[Finding],
-    findings: list[Finding],
+def _would_go_out(
+    context: RunContext, loaded: LoadedBook, intents: tuple[Intent, ...], denied: Sequence[Finding]
 ) -> DecidedOrders:
-    """Return the end of a dry run, by what a run with these orders would come to."""
-    with context.ledger.reading() as connection:
-        stopped = stop_in_force(connection, context.book.strategy)
-        last = runs.last_session(connection, context.book.strategy, context.book.portfolio)
-    if last <= context.run.key.session:  # one that is past can't be traded any more, and its book is gone
-        intents, found = rehearsal.judged(intents)
-        findings += found
-    denied = [i for i in intents if i.state is IntentState.DENIED]
-    told = [f"{len(intents) - len(denied)} orders would go out"]
+    """Return the outcome of a dry run by what its orders would come to, with what would keep a trade from going on."""
+    lost = sum(intent.state is IntentState.DENIED for intent in intents)
+    told = [f"{len(intents) - lost} orders would go out"]
+    if lost:
+        told.append(f"{lost} would be denied")
+        told += [_reason(finding) for finding in denied[:_MOST_REASONS]]
+        told += [f"and {len(denied) - _MOST_REASONS} more reasons"] if len(denied) > _MOST_REASONS else []
+    if context.rehearsal.refused:
+        told.append(f"a run now would be refused: {context.rehearsal.refused}")
+    told += [*filter(None, [context.rehearsal.unknown]), *(f.message for f in loaded.doubts)]
     outcome = Outcome.DONE
-    if denied:
-        outcome = Outcome.NOTHING_TRADED if len(denied) == len(intents) else Outcome.PARTIAL
-        told.append(f"{len(denied)} would be denied: {denied[0].asset}: {denied[0].message}")
-    return DecidedOrders(intents, outcome, "; ".join(filter(None, [*told, stopped, *(f.message for f in doubts)])))
+    if lost:
+        outcome = Outcome.NOTHING_TRADED if lost == len(intents) else Outcome.PARTIAL
+    return DecidedOrders(intents, outcome, "; ".join(told))
+
+
+def _reason(denied: Finding) -> str:
+    setting = setting_of(denied.check)
+    return f"{listed(denied.assets, 3)}: {denied.message}" + (f" ({setting})" if setting else "")
 
 
 def _in_flight(context: RunContext) -> dict[str, Decimal]:
-    """Return what open orders of the book may still change, by asset, signed.
-
-    A dry run has those of earlier sessions in its book already, as far as they are foreseen to be filled.
-    """
-    with context.ledger.reading() as connection:
+    """Return what open orders of the book may still change, by asset, signed."""
+    with context.account.reading() as connection:
         flying = orders.in_flight(connection, context.book)
-    if context.is_dry:
-        flying = tuple(i for i in flying if i.key.session >= context.run.key.session)
     left: dict[str, Decimal] = {}
     for one in flying:
         left[one.asset] = left.get(one.asset, ZERO) + one.side.sign * one.remaining

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 from sigc.actions import in_order
 from sigc.errors import Severity, SigcError
 from sigc.store.ledger import action_rows, books
-from sigc.store.ledger.records import BookKey, Finding
+from sigc.store.ledger.records import Finding
 from sigc_pipelines.compute import Loaded
 from sigc_pipelines.live import tripping
-from sigc_pipelines.live.rehearsal import ForeseenOrder, foreseen, with_orders
 from sigc_pipelines.live.roll_forward import followed
 from sigc_pipelines.live.sizing import decimal
-from sigc_pipelines.live.valuing import BookValue, newest_prices, standing
+from sigc_pipelines.live.trading import Trading
+from sigc_pipelines.live.valuing import BookValue, ClosesSince, newest_prices, standing
 from sigc_pipelines.prices.as_traded import refuse_adjusted, told_of_actions
 from sigc_pipelines.prices.closes import Closes
 from sigc_pipelines.prices.units import in_session
@@ -25,14 +26,11 @@ from sigc_pipelines.stages.run_context import RunContext
 @dataclass(frozen=True, slots=True, eq=False)
 class LoadedBook:
     """The data of a run, and its book. value: in the units of the session to be traded. doubts: differences between
-    ledger and broker that would keep a trade from going on, where the run is dry. at_close: then, the book as of the
-    last complete session; ended: the orders whose fills it foresees."""
+    ledger and broker that would keep a trade from going on, where the run is dry."""
 
     data: Loaded
     value: BookValue
     doubts: tuple[Finding, ...] = ()
-    at_close: BookValue | None = None
-    ended: tuple[ForeseenOrder, ...] = ()
 
 
 def load(context: RunContext, findings: list[Finding]) -> LoadedBook:
@@ -42,24 +40,25 @@ def load(context: RunContext, findings: list[Finding]) -> LoadedBook:
     findings += told_of_actions(data)
     if context.feed.is_kept and not context.is_dry:
         refuse_adjusted(data)
-    value, at_close, ended = _valued(context, data)
-    with context.ledger.reading() as connection:
+    value = _valued(context, data)
+    with context.account.reading() as connection:
         findings += tripping.doubts(connection, context.trading, context.book)
-        tripped = None if context.is_dry else tripping.refusal(connection, context.trading, context.book.strategy)
-    if tripped is not None:  # by the NAV of a close that was valued just now
-        raise SigcError(tripped)
+        tripped = tripping.refusal(connection, context.trading, context.book.strategy)
     if not context.is_dry:
+        if tripped is not None:  # by the NAV of a close that was valued just now
+            raise SigcError(tripped)
         return LoadedBook(data, value)
+    if tripped is not None and not context.rehearsal.refused:
+        context.rehearsal.refused = tripped.message
     doubts = glance(context.ledger, context.trading.broker, context.run.key)
     findings += doubts
-    return LoadedBook(data, value, doubts, at_close, ended)
+    return LoadedBook(data, value, doubts)
 
 
-def _valued(context: RunContext, data: Loaded) -> tuple[BookValue, BookValue, tuple[ForeseenOrder, ...]]:
-    """Value the book as of the last complete session, in the units of the one that is traded; and in those of the last
-    complete one, with the orders that are foreseen to be filled in it.
+def _valued(context: RunContext, data: Loaded) -> BookValue:
+    """Value the book as of the last complete session, in the units of the one that is traded.
 
-    A trade takes the broker's fills in first; a dry run foresees them, and changes nothing.
+    A trade takes the broker's fills in first; a dry run does so in a copy, and changes nothing.
     """
     trading, at, book = context.trading, context.at, context.book
     capital = decimal(trading.config.execution.capital)
@@ -68,13 +67,13 @@ def _valued(context: RunContext, data: Loaded) -> tuple[BookValue, BookValue, tu
         return context.feed.closes(data, day)
 
     if context.is_dry:
-        prices = newest_prices(context.ledger, trading.calendar, book, at.as_of, closes_since, data.actions)
+        prices = _rehearsed(context, data, closes_since)
     else:
         request = context.request
         by = Adoption(request.who, request.reason, book, is_own_only=True, run=context.run.id)
         accepted = by if request.accepts_differences else None
         prices = followed(trading, book, at, closes_since, accepted, data.actions)
-    with context.ledger.reading() as connection:
+    with context.account.reading() as connection:
         if books.book(connection, book) is None:
             fresh = books.Book(book, capital, capital, context.run.started, context.run.as_of)
             now, known = BookValue(fresh, capital, {}, prices), str(at.as_of.day)
@@ -84,17 +83,19 @@ def _valued(context: RunContext, data: Loaded) -> tuple[BookValue, BookValue, tu
         adopted = action_rows.by_hand(connection, str(at.as_of.day), str(at.session.day))
         fills = books.fills_of_session(connection, context.run.key)
     step, actions = trading.broker.capabilities().quantity_step, in_order([*data.actions, *adopted])
-    as_of, session = str(at.as_of.day), str(at.session.day)
-    ended: tuple[ForeseenOrder, ...] = ()
-    if context.is_dry:
-        with context.ledger.reading() as connection:
-            ended = foreseen(connection, trading.broker, session)
-        for day in sorted({as_of, *(one.order.key.session for one in ended)}):  # in the units of their sessions
-            now = in_session(now, actions, trading.calendar, (known, as_of, day), step)
-            own = [one for one in ended if one.order.key.session == day and _book_of(one) == book]
-            now, known = with_orders(now, own), max(known, day)
-    return in_session(now, actions, trading.calendar, (known, as_of, session), step, fills), now, ended
+    days = (known, str(at.as_of.day), str(at.session.day))
+    return in_session(now, actions, trading.calendar, days, step, fills)
 
 
-def _book_of(one: ForeseenOrder) -> BookKey:
-    return BookKey(one.order.key.strategy, one.order.key.portfolio)
+def _rehearsed(context: RunContext, data: Loaded, closes_since: ClosesSince) -> dict[str, Decimal]:
+    """Take the broker's fills into the copies of a dry run. Return the newest prices."""
+    trading, at, book = context.trading, context.at, context.book
+    newest: dict[str, Decimal] = {}
+
+    def take_in(copies: Trading) -> None:
+        newest.update(followed(copies, book, at, closes_since, None, data.actions, waits=False))
+
+    context.rehearsal.begin(trading, context.request, context.run, at, take_in)
+    if context.rehearsal.trading is None:
+        return newest_prices(context.ledger, trading.calendar, book, at.as_of, closes_since, data.actions)
+    return newest
