@@ -163,13 +163,13 @@ def test_what_one_book_closes_another_does_not_close_again(tmp_path: Path, sign:
 
 
 def test_fills_of_closing_orders_are_not_waited_for(floor: Floor) -> None:
-    """Within the session, where a run would wait for them as long as it is told to."""
+    """Within the session, at a broker that trades: a run would wait for them as long as it is told to."""
     with scene(floor, D1) as desk:
         desk.run("one")
     within = before_cut_off(floor, D2, 3_600.0)
     with scene(floor, D2) as desk:
         desk.run("two")
-    with scene(floor, D2, at=within) as desk:
+    with scene(floor, D2, at=within, can={"simulated": False}) as desk:
         assert [o.state for o in kill(desk.trading, "", "ann", "enough", is_flatten=True).closing] == [
             "acknowledged"
         ] * 3
