@@ -118,7 +118,10 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "tests/trading/test_execute.py",
             "tests/trading/test_recover.py",
         ),
-        "pipelines/sigc_pipelines/stopping/breaker_closing.py": ("tests/trading/test_breakers.py",),
+        "pipelines/sigc_pipelines/stopping/breaker_closing.py": (
+            "tests/trading/test_breaker_closing.py",
+            "tests/trading/test_breakers.py",
+        ),
         "pipelines/sigc_pipelines/stopping/cancel_open.py": (
             "tests/trading/test_stopping.py",
             "tests/trading/test_getting_out.py",
