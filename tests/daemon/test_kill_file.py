@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import stat
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -172,9 +174,167 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         add_halt(tmp_path / "file", ONE)
 
 
-def test_a_writer_that_hangs_holds_nobody(tmp_path: Path) -> None:
-    with kill_file._turn(tmp_path):
+@dataclass
+class Ticks:
+    """A time in hundredths of a second, which naps turn. at_nap: called with the number of each."""
+
+    at_nap: Callable[[int], object] = lambda _: None
+    ticks: int = 0
+    naps: list[float] = field(default_factory=list)
+    looks: int = 0
+
+    def monotonic(self) -> float:
+        """The time."""
+        self.looks += 1
+        assert self.looks < 1_000, "it waits without end"
+        return self.ticks / 100
+
+    def sleep(self, seconds: float) -> None:
+        """So long."""
+        self.naps.append(seconds)
+        self.ticks += round(seconds * 100)
+        self.at_nap(len(self.naps))
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[Callable[[], None]]:
+    """Another writer holds the folder's lock; what is yielded lets it go."""
+    holder = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(holder, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while anybody of ours holds it
+        yield lambda: fcntl.flock(holder, fcntl.LOCK_UN)
+    finally:
+        os.close(holder)
+
+
+def test_a_writer_that_hangs_is_waited_for_half_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    time = Ticks()
+    monkeypatch.setattr(kill_file, "time", time)
+    with locked(tmp_path):
         assert add_halt(tmp_path, ONE) == (ONE,)
+    assert time.naps == [0.01] * 51  # until half a second is over
+
+
+def test_a_writer_that_is_done_is_waited_for_and_the_lock_is_left_to_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    time = Ticks()
+    monkeypatch.setattr(kill_file, "time", time)
+    with locked(tmp_path) as let_go:
+        time.at_nap = lambda number: let_go() if number == 3 else None
+        add_halt(tmp_path, ONE)
+        assert time.naps == [0.01] * 3
+    for _ in range(2):  # by nobody: nothing is waited for
+        lift_halt(tmp_path, "one")
+        add_halt(tmp_path, ONE)
+        with locked(tmp_path):
+            pass
+    assert len(time.naps) == 3
+
+
+def test_while_it_is_written_no_other_writer_comes_between(tmp_path: Path) -> None:
+    with kill_file._turn(tmp_path), pytest.raises(BlockingIOError), locked(tmp_path):
+        pass
+
+
+def test_a_folder_that_cannot_be_looked_at_halts_everything(tmp_path: Path) -> None:
+    """Its name is longer than any may be: whether there is a file in it is not known."""
+    folder = tmp_path / ("x" * 300)
+    (found,) = halts_of(folder)
+    assert (found.scope, found.who) == ("", UNREAD)
+    assert found.reason == f"{folder / FILE} can't be read as a list of halts (File name too long)"
+    assert found.since.utcoffset() == timedelta(0)
+    assert stamp_of(folder) == (0, 0, 0, 0)
+
+
+def test_the_folder_is_made_for_nobody_else(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "work"
+    assert add_halt(folder, ONE) == (ONE,)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_lifting_without_a_file_lifts_nothing(tmp_path: Path) -> None:
+    assert [lift_halt(folder, "") for folder in (tmp_path, tmp_path / "none")] == [False, False]
+
+
+def test_a_file_that_somebody_removes_meanwhile_is_lifted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_halt(tmp_path, ONE)
+    read = kill_file.halts_of
+
+    def then_removed(folder: Path) -> tuple[FileHalt, ...]:
+        found = read(folder)
+        (folder / FILE).unlink()
+        return found
+
+    monkeypatch.setattr(kill_file, "halts_of", then_removed)
+    assert lift_halt(tmp_path, "one")
+
+
+def test_what_was_lifted_stays_so_after_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder is on the disk without the file before anybody is told."""
+    add_halt(tmp_path, ONE)
+    synced: list[tuple[bool, bool]] = []
+
+    def fsync(handle: int) -> None:
+        synced.append((os.path.sameopenfile(handle, here), (tmp_path / FILE).exists()))
+
+    here = os.open(tmp_path, os.O_RDONLY)
+    try:
+        monkeypatch.setattr(os, "fsync", fsync)
+        assert lift_halt(tmp_path, "one")
+    finally:
+        os.close(here)
+    assert synced == [(True, False)]
+
+
+def test_the_file_is_text_that_a_person_can_change(tmp_path: Path) -> None:
+    add_halt(tmp_path, ONE)
+    assert (tmp_path / FILE).read_text("utf-8") == (
+        """{
+  "halts": [
+    {
+      "scope": "one",
+      "who": "ann@desk",
+      "reason": "enough",
+      "at": "2024-03-01T12:00:00+00:00"
+    }
+  ]
+}
+"""
+    )
+
+
+@pytest.mark.needs("root")
+def test_in_a_folder_of_root_it_is_left_as_it_was_made(tmp_path: Path) -> None:
+    os.chown(tmp_path, 0, 4321)
+    add_halt(tmp_path, ONE)
+    written = (tmp_path / FILE).stat()
+    assert (written.st_uid, written.st_gid) == (0, os.getegid())
+
+
+def test_a_link_to_a_list_of_halts_is_none(tmp_path: Path) -> None:
+    """It may lead to a file that others may write: it halts everything."""
+    (tmp_path / "other").mkdir()
+    add_halt(tmp_path / "other", ONE)
+    (tmp_path / FILE).symlink_to(tmp_path / "other" / FILE)
+    (found,) = halts_of(tmp_path)
+    assert (found.scope, found.who) == ("", UNREAD)
+
+
+def test_a_value_that_is_no_text_is_told(tmp_path: Path) -> None:
+    BAD["a number for a name"](tmp_path / FILE)
+    (found,) = halts_of(tmp_path)
+    assert found.reason.endswith("(a value is no text)")
+
+
+def test_looks_leave_no_file_open(tmp_path: Path) -> None:
+    add_halt(tmp_path, ONE)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(3):
+        halts_of(tmp_path)
+        add_halt(tmp_path, TWO)
+        lift_halt(tmp_path, "two")
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 @given(st.binary(max_size=200) | st.recursive(st.none() | st.text(max_size=5) | st.integers(), st.lists).map(

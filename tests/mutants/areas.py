@@ -118,13 +118,16 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "pipelines/sigc_pipelines/live/reversals.py": ("tests/trading/test_reversals.py",),
         "pipelines/sigc_pipelines/live/scratch.py": ("tests/trading/test_scratch.py",),
         "pipelines/sigc_pipelines/live/slice_times.py": ("tests/trading/test_slice_times.py",),
-        "pipelines/sigc_pipelines/live/stage_thread.py": ("tests/trading/test_deadlines.py",),
+        "pipelines/sigc_pipelines/live/stage_thread.py": ("tests/trading/test_stage_thread.py",),
         "pipelines/sigc_pipelines/live/tripping.py": ("tests/trading/test_tripping.py",),
         "pipelines/sigc_pipelines/live/unresolved.py": (
             "tests/trading/test_execute.py",
             "tests/trading/test_recover.py",
         ),
-        "pipelines/sigc_pipelines/stopping/breaker_closing.py": ("tests/trading/test_breakers.py",),
+        "pipelines/sigc_pipelines/stopping/breaker_closing.py": (
+            "tests/trading/test_breaker_closing.py",
+            "tests/trading/test_breakers.py",
+        ),
         "pipelines/sigc_pipelines/stopping/cancel_open.py": (
             "tests/trading/test_stopping.py",
             "tests/trading/test_getting_out.py",
@@ -161,7 +164,7 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "pipelines/sigc_pipelines/prices/units.py": ("tests/trading/test_units.py",),
         "pipelines/sigc_pipelines/stages/audit.py": (*_RUN, "tests/trading/test_stages.py"),
         "pipelines/sigc_pipelines/stages/compute.py": _RUN,
-        "pipelines/sigc_pipelines/stages/execute.py": _RUN,
+        "pipelines/sigc_pipelines/stages/execute.py": (*_RUN, "tests/trading/test_reversals.py"),
         "pipelines/sigc_pipelines/stages/load.py": ("tests/trading/test_loading.py", *_RUN),
         "pipelines/sigc_pipelines/stages/run_context.py": _RUN,
         "pipelines/sigc_pipelines/stages/validate.py": _RUN,
@@ -280,6 +283,7 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "tests/reconcile/test_books.py",
         ),
         "pipelines/sigc_pipelines/reconcile/evidence.py": (
+            "tests/reconcile/test_evidence.py",
             "tests/reconcile/test_books.py",
             "tests/reconcile/test_differences.py",
         ),

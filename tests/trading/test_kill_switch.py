@@ -16,7 +16,7 @@ from sigc_pipelines.brokers.faulty import Faults
 from sigc_pipelines.brokers.protocol import OrderStatus, UnreachableError
 from sigc_pipelines.stopping.kill_switch import kill
 from tests.trading.floor import Floor
-from tests.trading.script import D1, D2, KilledError, Scene, scene, written
+from tests.trading.script import D1, D2, KilledError, Scene, before_cut_off, scene, written
 
 S = IntentState
 
@@ -127,3 +127,50 @@ def test_positions_stay_unless_a_person_asks_to_close_them(floor: Floor) -> None
         assert (reply.closing, reply.session) == ((), None)
         assert desk.broker.submits == 0
         assert desk.held() == dict.fromkeys("ABC", Decimal(1_000))
+
+
+def test_a_run_that_is_under_way_beside_is_left_to_itself(floor: Floor) -> None:
+    """It ends by the halt; only a process that is alone resolves what was left."""
+    died(floor, "post:after", 2)
+    with scene(floor, D1, is_recovering=False) as desk:
+        reply = kill(desk.trading, "", "ann", "enough")
+        assert desk.record("one").outcome is Outcome.OPEN
+        assert (assets(reply.left), desk.states()["B"]) == (["B"], S.SENDING)
+
+
+def two_books(folder: Path, mine: float, other: float) -> Floor:
+    """Two strategies that hold A, ten thousand shares for each hundred per cent; the floor of the first."""
+    floors = [written(folder, {"A": weight}, name=name) for name, weight in (("one", mine), ("two", other))]
+    for day in (D1, D2):
+        with scene(floors[0], day) as desk:
+            for floor in floors:
+                floor.run(desk.trading, f"{floor.strategy.name} {day}")
+    return floors[0]
+
+
+@pytest.mark.parametrize(("sign", "side"), [(1, "sell"), (-1, "buy")])
+def test_what_one_book_closes_another_does_not_close_again(tmp_path: Path, sign: int, side: str) -> None:
+    """A thousand each in the ledger, 1,500 at the broker: the second book can close 500, and 500 are kept."""
+    floor = two_books(tmp_path, 0.1 * sign, 0.1 * sign)
+    with scene(floor, D2) as desk:
+        desk.broker.positions = lambda: {"A": Decimal(1500 * sign)}  # type: ignore[method-assign]
+        reply = kill(desk.trading, "", "ann", "enough", is_flatten=True)
+        assert [(o.strategy, o.side, o.quantity) for o in reply.closing] == [
+            ("one", side, "1000"),
+            ("two", side, "500"),
+        ]
+        assert [(k.strategy, k.asset, k.quantity) for k in reply.kept] == [("two", "A", str(500 * sign))]
+
+
+def test_fills_of_closing_orders_are_not_waited_for(floor: Floor) -> None:
+    """Within the session, at a broker that trades: a run would wait for them as long as it is told to."""
+    with scene(floor, D1) as desk:
+        desk.run("one")
+    within = before_cut_off(floor, D2, 3_600.0)
+    with scene(floor, D2) as desk:
+        desk.run("two")
+    with scene(floor, D2, at=within, can={"simulated": False}) as desk:
+        assert [o.state for o in kill(desk.trading, "", "ann", "enough", is_flatten=True).closing] == [
+            "acknowledged"
+        ] * 3
+        assert desk.clock.now() == within

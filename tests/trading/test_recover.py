@@ -18,6 +18,7 @@ from sigc_pipelines.live.trading import RunWatch
 from sigc_pipelines.records.artifacts import folder_of
 from tests.trading.floor import Floor
 from tests.trading.script import D1, D3, D4, D5, KilledError, Scene, before_cut_off, free, scene, written
+from tests.trading.test_holding import carried
 
 S = IntentState
 
@@ -210,3 +211,56 @@ def test_the_files_of_a_book_are_written_again(floor: Floor, strategy: str, is_t
     with left(floor) as desk:
         recover(desk.trading, strategy=strategy)
         assert (folder_of(desk.trading.ledger.directory, "one") / "account.json").exists() is is_told
+
+
+def test_at_the_start_a_closed_run_whose_orders_are_unknown_is_told_and_its_halt_is_lifted(floor: Floor) -> None:
+    unresolved(floor)
+    told: list[RecoveryVerdict] = []
+    with left(floor, before_cut_off(floor, D1, -200.0)) as desk:
+        with desk.trading.ledger.reading() as connection:
+            assert [c.scope for c in control.every(connection, control.HALTED)] == ["scripted"]
+        found = recover_at_start(desk.trading, told.append)
+        assert [(v.run, v.outcome) for v in found] == [("one", Outcome.UNRESOLVED)]
+        assert tuple(told) == found
+        assert set(desk.states().values()) == {S.ACKNOWLEDGED}
+        with desk.trading.ledger.reading() as connection:
+            assert control.every(connection, control.HALTED) == ()
+
+
+def test_runs_that_wait_for_the_open_are_left_to_a_later_process_if_that_is_asked_for(floor: Floor) -> None:
+    """The process dies an hour before the open, at a broker that takes nothing before it."""
+    opens = before_cut_off(floor, D1, 0.0) - timedelta(hours=6, minutes=25)
+    no_queue = {"queues": False}
+
+    def dies() -> None:
+        raise KilledError
+
+    with scene(floor, D1, at=opens - timedelta(hours=2), can=no_queue) as desk, pytest.raises(KilledError):
+        carried(desk, (60, dies))
+    with scene(floor, D1, at=opens - timedelta(minutes=30), can=no_queue, is_recovering=False) as desk:
+        assert recover(desk.trading, leaves_waiting=True) == ()
+        assert (set(desk.states().values()), desk.booked()) == ({S.PLANNED}, [])
+        assert [(v.run, v.outcome) for v in recover(desk.trading)] == [("one", Outcome.DONE)]
+        assert {order.submitted for order in desk.booked()} == {opens}
+
+
+def test_runs_that_do_not_wait_are_completed_when_waiting_ones_are_left(floor: Floor) -> None:
+    dying(floor)
+    with left(floor) as desk:
+        assert [v.run for v in recover(desk.trading, leaves_waiting=True)] == ["one"]
+
+
+def test_completing_a_run_shows_life_from_its_beginning_and_ends_what_is_over(floor: Floor) -> None:
+    """Whatever its pulse was before; the mark of a cancelled run that has nothing left is dropped."""
+    dying(floor)
+    watch, silences = RunWatch(), list[float]()
+    watch.pulse.last -= 1_000_000.0
+    with left(floor) as desk:
+        with desk.trading.ledger.transaction("control") as tx:
+            control.put(tx, control.CANCELLED, "gone", "", "ann", "not today")
+        can = desk.broker.capabilities
+        desk.broker.capabilities = lambda: silences.append(watch.pulse.silent_s) or can()  # type: ignore[func-returns-value,method-assign]
+        assert complete(desk.trading, desk.record("one"), watch).outcome is Outcome.DONE
+        assert silences[0] < 1_000.0
+        with desk.trading.ledger.reading() as connection:
+            assert control.every(connection, control.CANCELLED) == ()

@@ -6,20 +6,23 @@ import json
 import os
 import signal
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from sigc.failpoint import arm
 from sigc.store.ledger.records import IntentState, Outcome, RunKind, StageName
+from sigc.store.ledger.waiting_orders import WaitingOrders
 from sigc_pipelines.brokers.protocol import OrderRequest
 from sigc_pipelines.compute import load
 from sigc_pipelines.live.run import carry_out
+from sigc_pipelines.live.run_watch import RunWatch
 from sigc_pipelines.live.trading import Request
 from sigc_pipelines.records.artifacts import RunArtifacts, folder_of
 from tests.trading.floor import Floor, ordered
 from tests.trading.floor import floor as small_floor
-from tests.trading.script import D1, D2, D3, KilledError, free, scene, written
+from tests.trading.script import D1, D2, D3, KilledError, before_cut_off, free, scene, written
 from tests.world import write_world
 
 DEADLINES = ("load_deadline_s", "compute_deadline_s", "validate_deadline_s")
@@ -210,6 +213,57 @@ def test_an_account_that_cannot_be_written_is_told_and_written_by_the_next_sessi
     with scene(floor, D2) as desk:
         desk.run("two")
         assert len(read(floor, "one")["fills"]) == 2  # type: ignore[arg-type]
+
+
+def test_a_page_that_cannot_be_made_is_told_and_logged(floor: Floor, caplog: pytest.LogCaptureFixture) -> None:
+    def fails(_: RunArtifacts) -> str:
+        raise ZeroDivisionError("by nothing")
+
+    with scene(floor, D1) as desk:
+        request = Request("one", "scripted", "main", RunKind.TRADE, "ann")
+        ended = carry_out(replace(desk.trading, render=fails), request, floor.feed())
+        assert ended.run.outcome is Outcome.DONE
+        assert [(d.code, d.message) for d in ended.problems] == [
+            ("E300", "the run's files can't be written: ZeroDivisionError: by nothing")
+        ]
+        (said,) = [r for r in caplog.records if r.name == "sigc.runs"]
+        assert said.getMessage() == "the files of the run one can't be written"
+        assert said.exc_info is not None
+
+
+@pytest.mark.parametrize("has_files", [True, False])
+def test_a_run_tells_the_orders_that_wait_for_the_open(floor: Floor, has_files: bool) -> None:
+    """A replay, which leaves no files, does not ask."""
+    with scene(floor, D1) as desk:
+        request = Request("one", "scripted", "main", RunKind.TRADE, "ann")
+        ended = carry_out(replace(desk.trading, has_files=has_files), request, floor.feed())
+        opens = before_cut_off(floor, D1, 0.0) - timedelta(hours=6, minutes=25)
+        assert ended.waiting == (WaitingOrders(0, 2, opens) if has_files else None)
+
+
+def test_the_stage_that_sends_has_its_whole_deadline_and_shows_life_from_its_beginning(tmp_path: Path) -> None:
+    floor = written(tmp_path, {"A": 0.1}, config=free(execution={"execute_deadline_s": 600.0}))
+    seen: list[tuple[float, datetime]] = []
+
+    def old(name: StageName) -> None:
+        if name is StageName.EXECUTE:
+            watch.pulse.last -= 1_000_000.0
+
+    def planned(name: str) -> None:
+        if name == "intents:committed":
+            seen.append((watch.pulse.silent_s, watch.pulse.ends))
+
+    watch = RunWatch(stage=old)
+    with scene(floor, D1) as desk:
+        begun = desk.clock.now()
+        arm(planned)
+        try:
+            carry_out(desk.trading, Request("one", "scripted", "main", RunKind.TRADE, "ann"), floor.feed(), watch)
+        finally:
+            arm(None)
+    ((silent_s, ends),) = seen
+    assert silent_s < 1_000.0
+    assert ends == begun + timedelta(seconds=600)
 
 
 def test_a_strategy_that_fails_leaves_nothing(tmp_path: Path) -> None:
