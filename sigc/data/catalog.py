@@ -24,6 +24,7 @@ from sigc.config.settings import DataSettings
 from sigc.data.actions.declared_actions import DeclaredActions
 from sigc.data.actions.factor_names import factor_of, parts_of
 from sigc.data.actions.factors import convert_factor
+from sigc.data.being_read import being_read
 from sigc.data.convert import Ways, convert, sessions_of
 from sigc.data.dates.exchange import ALWAYS, NYSE, Exchange, Exchanges
 from sigc.data.events import newest
@@ -209,9 +210,10 @@ def _source(
     *,
     thorough: bool,
 ) -> Source:
-    place = look(spec)
-    acts = actions.of(spec) if spec.options.mask_anomalies else ()
-    converted = convert(spec, place, acts, ways, thorough=thorough)
+    with being_read(spec.name, spec.path):
+        place = look(spec)
+        acts = actions.of(spec) if spec.options.mask_anomalies else ()
+        converted = convert(spec, place, acts, ways, thorough=thorough)
     again = partial(_source, spec, look, actions, ways, thorough=True)
     return _described(spec, place, converted, again, ways.exchanges)
 

@@ -12,13 +12,14 @@ DATA, BROKER = "data_connection", "broker_connection"  # the checks that fail by
 @dataclass(frozen=True, slots=True)
 class HungThread:
     """A thread that hangs. check: the health check that fails until it returns; what: hangs; since: when it was given
-    up.
+    up; read: the sources that it was reading, as text.
     """
 
     thread: threading.Thread
     check: str
     what: str
     since: datetime
+    read: str = ""
 
 
 _turn = threading.Lock()
@@ -44,4 +45,5 @@ def told(check: str) -> str:
     if not found:
         return "ok"
     more = f", and {len(found) - 1} more" if len(found) > 1 else ""
-    return f"{found[0].what} hangs, given up at {found[0].since:%Y-%m-%d %H:%M:%S} UTC{more}"
+    reading = f" reading {found[0].read}" if found[0].read else ""
+    return f"{found[0].what} hangs{reading}, given up at {found[0].since:%Y-%m-%d %H:%M:%S} UTC{more}"

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from sigc.clock import HandClock
+from sigc.data.being_read import being_read
 from sigc.errors import SigcError
 from sigc.host.hung import BROKER, DATA, hung, told
 from sigc.store.ledger import control
@@ -60,8 +61,10 @@ def test_a_read_that_hangs_is_given_up_and_its_thread_has_no_way_back(tmp_path: 
         assert time.monotonic() - begun < 5
         assert (ended.run.outcome, [d.code for d in ended.problems]) == (Outcome.REFUSED, ["E803"])
         assert (ended.stages[-1].name, ended.stages[-1].outcome) == (StageName.LOAD, "late")
-        assert "the stage load of scripted took longer than its deadline of 0.5 s" in ended.run.message
-        assert told(DATA).startswith("the stage load of scripted hangs, given up at 2016-01-04 21:01:00 UTC")
+        # Which source it was reading depends on how fast the others are read; see the test below.
+        assert "the stage load of scripted took longer than its deadline of 0.5 s, reading " in ended.run.message
+        assert told(DATA).startswith("the stage load of scripted hangs reading ")
+        assert ", given up at 2016-01-04 21:01:00 UTC" in told(DATA)
         assert told(BROKER) == "ok"
         (thread,) = [one.thread for one in hung(DATA)]
         before = written_to(desk)
@@ -75,6 +78,28 @@ def test_a_read_that_hangs_is_given_up_and_its_thread_has_no_way_back(tmp_path: 
         assert desk.record("one").outcome is Outcome.REFUSED
     with scene(replace(floor, config=free()), D1) as desk:  # its session is free
         assert desk.run("two").run.outcome is Outcome.DONE
+
+
+def test_what_was_being_read_at_the_deadline_is_named(floor: Floor) -> None:
+    over = threading.Event()
+
+    def work() -> None:
+        with being_read("prices", "data/prices.parquet"):
+            over.wait()
+
+    with scene(floor, D1) as desk:
+        stage = StageWork("a load", lambda: DATA, work, Fence(), desk.trading.ledger, desk.clock)
+        try:
+            with pytest.raises(SigcError) as late:
+                within(stage, 0.2)
+            told_late = "a load took longer than its deadline of 0.2 s, reading prices (prices.parquet)"
+            assert [(d.code, d.message) for d in late.value.diagnostics] == [("E803", told_late)]
+            assert told(DATA).startswith("a load hangs reading prices (prices.parquet), given up at 2016-01-04")
+            (thread,) = [one.thread for one in hung(DATA)]
+        finally:
+            over.set()
+        thread.join(20.0)
+        assert told(DATA) == "ok"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

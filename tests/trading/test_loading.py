@@ -52,3 +52,20 @@ def test_a_dry_run_shows_what_a_tripped_breaker_holds_back(tmp_path: Path) -> No
         told = [f.message for f in loaded.findings if f.check == "breaker"]
         assert [text[:50] for text in told] == ["the breaker daily_loss has tripped (halt_trading):"]
         assert len(desk.booked()) == 1
+
+
+def test_a_dry_run_looks_at_a_split_that_a_run_of_another_book_has_booked(tmp_path: Path) -> None:
+    """45 at 20,000 in each book; the first one's run books 4:1 for both, the second is valued before it still."""
+    actions = f"date,ticker,kind,ratio\n{D3},A,split,4\n"
+    prices = {"A": [20_000.0, 20_000.0, 5_000.0]}
+    one = written(tmp_path, {"A": 0.9}, prices, actions=actions, name="one")
+    two = written(tmp_path, {"A": 0.9}, prices, actions=actions, name="two")
+    for day in (D1, D2):
+        with scene(one, day) as desk:
+            desk.run(f"one-{day}")
+            two.run(desk.trading, f"two-{day}")
+    with scene(one, D3) as desk:
+        assert desk.run("real").run.outcome is Outcome.UNCHANGED
+        assert desk.held(BookKey("two", "main")) == {"A": D(180)}
+        assert two.run(desk.trading, "dry", kind=RunKind.DRY).orders == ()
+        assert two.run(desk.trading, "two").run.outcome is Outcome.UNCHANGED

@@ -130,12 +130,13 @@ def told(desk: Scene, id: str) -> tuple[str, list[str]]:
 def test_a_dry_run_says_that_ledger_and_broker_differ(desk: Scene) -> None:
     assert told(desk, "before") == ("0 orders would go out", [])  # orders are on their way, and that is no difference
     desk.run("two")
-    assert told(desk, "same") == ("0 orders would go out", [])
+    again = f"a run now would be refused: scripted (main) was traded for the session {D3} already"
+    assert told(desk, "same") == (f"0 orders would go out; {again}", [])
     desk.paper.deposit("gift", Decimal(5))
     # A tenth of a million in each of three assets, paid for: 700,000 are left of it.
     differ = "ledger and broker differ: (cash): ledger 700000, broker 700005, so a trade would fail (E602)"
     message, warned = told(desk, "after")
-    assert whole(message) == f"0 orders would go out; {differ}"
+    assert whole(message) == f"0 orders would go out; {again}; {differ}"
     assert [whole(text) for text in warned] == [differ]
     ended = desk.run("three", is_forced=True, reason="as the dry run said")
     assert (ended.run.outcome, ended.problems[0].code) == (Outcome.FAILED, "E602")

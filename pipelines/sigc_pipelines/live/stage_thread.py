@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from sigc.clock import Clock
+from sigc.data.being_read import SourceReads
 from sigc.errors import Diagnostic, SigcError
 from sigc.host.hung import HungThread, hung, note
 from sigc.store.ledger.fenced import Fence, GivenUpError
@@ -114,22 +115,24 @@ def within(stage: StageWork[T], deadline_s: float) -> T:
             now = time.monotonic()
             if now >= end:
                 going.give_up()
-                raise _late(stage, deadline_s)
+                raise _late(stage, deadline_s, str(going.reads))
             if stage.stop.is_set():
                 stopped_at = now if stopped_at is None else stopped_at
                 if now >= stopped_at + _LAST_WORDS_S:
                     going.give_up()
                     raise CancelledError
         if going.ended_at > end and not stage.stop.is_set():  # late, however soon that was seen
-            raise _late(stage, deadline_s)
+            raise _late(stage, deadline_s, str(going.reads))
         return going.result()
     except KeyboardInterrupt:
         going.give_up()
         raise
 
 
-def _late(stage: StageWork[T], deadline_s: float) -> SigcError:
-    return SigcError(Diagnostic("E803", f"{stage.what} took longer than its deadline of {deadline_s:g} s"))
+def _late(stage: StageWork[T], deadline_s: float, read: str) -> SigcError:
+    """Return E803. read: the sources that were being read at the deadline."""
+    why = f"{stage.what} took longer than its deadline of {deadline_s:g} s"
+    return SigcError(Diagnostic("E803", f"{why}, reading {read}" if read else why))
 
 
 def to_end(stage: StageWork[T], pulse: Pulse, on_hung: Callable[[str], None]) -> T:
@@ -170,6 +173,8 @@ class _Going(Generic[T]):
         self._error: BaseException | None = None
         # A daemon thread: the end of the process does not wait for one that hangs.
         context = contextvars.copy_context()
+        self.reads = SourceReads()
+        context.run(self.reads.follow)
         self._thread = threading.Thread(target=context.run, args=(self._work,), name="sigc-stage", daemon=True)
         self._thread.start()
 
@@ -184,7 +189,7 @@ class _Going(Generic[T]):
     def give_up(self) -> None:
         stage = self._stage
         stage.fence.close(stage.ledger)
-        note(HungThread(self._thread, stage.check(), stage.what, stage.clock.now()))
+        note(HungThread(self._thread, stage.check(), stage.what, stage.clock.now(), str(self.reads)))
 
     def _work(self) -> None:
         try:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from sigc.actions import in_order
+from sigc.actions import Action, in_order
 from sigc.errors import Severity, SigcError
 from sigc.store.ledger import action_rows, books
 from sigc.store.ledger.records import Finding
@@ -80,11 +82,23 @@ def _valued(context: RunContext, data: Loaded) -> BookValue:
         else:
             now, valued = standing(connection, book, prices), books.last_nav(connection, book)
             known = str(at.as_of.day) if valued is None else valued.session
+            if not context.is_dry or context.rehearsal.trading is not None:
+                known = max(known, str(at.as_of.day))  # the ledger has booked up to there, valued or not
+        listed = _not_booked(connection, data.actions, known, str(at.as_of.day))
         adopted = action_rows.by_hand(connection, str(at.as_of.day), str(at.session.day))
         fills = books.fills_of_session(connection, context.run.key)
-    step, actions = trading.broker.capabilities().quantity_step, in_order([*data.actions, *adopted])
+    step, actions = trading.broker.capabilities().quantity_step, in_order([*listed, *adopted])
     days = (known, str(at.as_of.day), str(at.session.day))
     return in_session(now, actions, trading.calendar, days, step, fills)
+
+
+def _not_booked(
+    connection: sqlite3.Connection, actions: Sequence[Action], valued: str, as_of: str
+) -> tuple[Action, ...]:
+    """Return the actions without those that a run of another book has booked since this one was valued."""
+    through, _ = action_rows.progress(connection)
+    booked = {due.key for due in action_rows.between(connection, valued, min(through, as_of))}
+    return tuple(action for action in actions if action.key not in booked)
 
 
 def _rehearsed(context: RunContext, data: Loaded, closes_since: ClosesSince) -> dict[str, Decimal]:
