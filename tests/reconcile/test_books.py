@@ -63,7 +63,7 @@ class Desk:
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
-    found = Desk(tmp_path, Street())
+    found = Desk(tmp_path, Street(3_000_000))
     with found.open(D1) as trading:
         assert found.both(trading, D1) == [Outcome.DONE] * 2
         assert found.held(trading, ONE) == {"A": D(1000), "B": D(500)}

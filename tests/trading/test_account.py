@@ -93,6 +93,7 @@ def apart(desk: Scene) -> None:
     """Have the broker be none that is told the market, as a live one."""
     can = desk.broker.capabilities()
     desk.broker.capabilities = lambda: replace(can, simulated=False)  # type: ignore[method-assign]
+    desk.paper.deposit("for the second book", Decimal(1_000_000))
 
 
 def test_an_opposite_order_waits_until_the_other_is_over(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from sigc.errors import SigcError
 from sigc.host import kill_file
 from sigc.host.kill_file import FileHalt
 from sigc.store.ledger import books, breakers, control, orders, runs
+from sigc.store.ledger.book_moves import CashMoved
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import (
     UNASSIGNED,
@@ -32,6 +33,9 @@ from sigc.store.ledger.records import (
     Side,
 )
 from sigc_pipelines.brokers.paper import PaperBroker
+from sigc_pipelines.brokers.protocol import Account, UnreachableError
+from sigc_pipelines.live.account_capital import refuse_beyond_equity
+from sigc_pipelines.live.move_books import move_books
 from sigc_pipelines.live.open_run import open_run
 from sigc_pipelines.live.session import instant_of, moment
 from sigc_pipelines.live.trading import Request, Trading
@@ -216,7 +220,39 @@ def test_on_paper_time_goes_forward_for_every_strategy(trading: Trading) -> None
     assert opened(at(trading, D3), "next", "two").as_of == D3
     can = replace(trading.broker.capabilities(), simulated=False)
     trading.broker.capabilities = lambda: can  # type: ignore[method-assign]
+    trading.broker.account = lambda: Account(D(10**9), D(10**9), D(10**9))  # type: ignore[method-assign]
     assert opened(trading, "live", "three").as_of == D1
+
+
+def test_books_are_not_given_more_than_the_account_has(trading: Trading) -> None:
+    """Of 2,100,000: a book of a million, one that came to 1,050,000, and no third one; 50,000 are left to put in."""
+    can = replace(trading.broker.capabilities(), simulated=False)
+    trading.broker.capabilities = lambda: can  # type: ignore[method-assign]
+    had = [D("999_999.99")]
+    trading.broker.account = lambda: Account(D(0), had[0], D(0))  # type: ignore[method-assign]
+    says = "1,000,000.00 for one/main is more than the account's equity of 999,999.99"
+    assert refused(trading, "few") == ("E804", says)
+    had[0] = D(1_000_000)
+    first = opened(trading, "enough")
+    ended(trading, first, Outcome.UNCHANGED)
+    assert opened(trading, "dry", "two", kind=RunKind.DRY).as_of == D1  # nothing is given to a dry run
+    says = "1,000,000.00 for two/main and the 1 book(s) there are, worth 1,000,000.00, is more than the account's equity of "
+    assert refused(trading, "twice", "two") == ("E804", f"{says}1,000,000.00")
+    had[0] = D(2_100_000)
+    ended(trading, opened(trading, "second", "two"), Outcome.UNCHANGED)
+    two = BookKey("two", "main")
+    with trading.ledger.transaction("x") as tx:
+        books.put_nav(tx, Nav(two, D1, D(1_050_000), D(1_050_000), D(0), D(0)))
+    refuse_beyond_equity(trading, two, D(50_000))
+    with pytest.raises(SigcError, match=r"50,000.01 for two/main and the 2 book\(s\) there are, worth 2,050,000.00"):
+        move_books(trading, CashMoved(two, D("50_000.01")), "ann", "more")
+
+    def silent() -> Account:
+        raise UnreachableError("no answer")
+
+    trading.broker.account = silent  # type: ignore[method-assign]
+    assert refused(trading, "unknown", "three") == ("E601", "no answer")
+    assert opened(trading, "on", "two", is_forced=True).revision == 1  # a book that is open needs no answer
 
 
 def test_a_session_is_numbered_by_what_was_sent_for_it(trading: Trading) -> None:

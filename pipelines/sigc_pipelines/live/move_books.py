@@ -10,6 +10,7 @@ from sigc.store.ledger.adjustments import Adjustment
 from sigc.store.ledger.book_moves import BookMove, BookMover, CashMoved, SharesMoved, WriteOff
 from sigc.store.ledger.records import ZERO
 from sigc_pipelines.brokers.protocol import RejectedError, UnreachableError, simulation
+from sigc_pipelines.live.account_capital import refuse_beyond_equity
 from sigc_pipelines.live.apply_fills import settle
 from sigc_pipelines.live.roll_forward import fund
 from sigc_pipelines.live.session import moment
@@ -53,6 +54,8 @@ def _refuse_at_broker(trading: Trading, what: BookMove) -> None:
             cash = broker.account().cash
             if cash < -amount:
                 raise SigcError(Diagnostic("E804", f"the paper broker has {cash} of cash, less than {-amount}"))
+        case CashMoved(book=book, amount=amount) if amount > 0:
+            refuse_beyond_equity(trading, book, amount)
         case WriteOff(book=book, asset=asset) if not is_simulated:
             with trading.ledger.reading() as connection:
                 own = books.quantities(connection, book).get(asset, ZERO)

@@ -12,6 +12,7 @@ from sigc.host import kill_file
 from sigc.store.audit.chain import AuditEvent
 from sigc.store.ledger import books, control, runs
 from sigc.store.ledger.records import UNASSIGNED, BookKey, Run, RunKey, RunKind
+from sigc_pipelines.live.account_capital import refuse_beyond_equity
 from sigc_pipelines.live.scratch import backwards
 from sigc_pipelines.live.session import Moment
 from sigc_pipelines.live.sizing import decimal
@@ -32,10 +33,15 @@ def _opened(trading: Trading, request: Request, at: Moment) -> Run:
     now = trading.clock.now()
     key = RunKey(request.strategy, request.portfolio, str(at.session.day), request.kind, request.slot)
     limits = trading.config.safety.model_dump(mode="json")
+    book = BookKey(request.strategy, request.portfolio)
     if request.kind is RunKind.TRADE:
         # A transaction of its own: what trips stays tripped, though the run is refused by it.
         with trading.ledger.transaction("control") as tx:
-            judge_breakers(tx, trading.config.safety, BookKey(request.strategy, request.portfolio))
+            judge_breakers(tx, trading.config.safety, book)
+        with trading.ledger.reading() as connection:
+            is_new = books.book(connection, book) is None
+        if is_new:
+            refuse_beyond_equity(trading, book, decimal(trading.config.execution.capital))
     with trading.ledger.transaction("run-open") as tx:
         revision = 0
         if request.kind is RunKind.TRADE:
@@ -48,7 +54,7 @@ def _opened(trading: Trading, request: Request, at: Moment) -> Run:
                 _refuse_the_past(tx.connection, at)
             revision = _revision(tx.connection, key, request)
             capital = decimal(trading.config.execution.capital)
-            books.open_book(tx, BookKey(request.strategy, request.portfolio), capital, now, str(at.as_of.day))
+            books.open_book(tx, book, capital, now, str(at.as_of.day))
         run = Run(
             id=request.id,
             key=key,
