@@ -133,11 +133,11 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "tests/trading/test_getting_out.py",
         ),
         "pipelines/sigc_pipelines/stopping/closing_out.py": ("tests/trading/test_close_out_by_hand.py",),
-        "pipelines/sigc_pipelines/stopping/halts.py": (
-            "tests/trading/test_waits.py",
-            "tests/trading/test_halts.py",
+        "pipelines/sigc_pipelines/stopping/halts.py": ("tests/trading/test_stopping_by_hand.py",),
+        "pipelines/sigc_pipelines/stopping/close_book.py": (
+            "tests/trading/test_stopping_by_hand.py",
+            "tests/trading/test_close_book.py",
         ),
-        "pipelines/sigc_pipelines/stopping/close_book.py": ("tests/trading/test_close_book.py",),
         "pipelines/sigc_pipelines/stopping/kill_switch.py": (
             "tests/trading/test_kill_switch.py",
             "tests/trading/test_closing_out.py",
