@@ -205,12 +205,7 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "sigc/store/ledger/action_lists.py": ("tests/store/test_action_lists.py", "tests/store/test_actions.py"),
         "sigc/store/ledger/action_rows.py": ("tests/store/test_action_rows.py", "tests/store/test_actions.py"),
         "sigc/store/ledger/action_booking.py": ("tests/store/test_actions.py",),
-        "sigc/store/ledger/books.py": (
-            "tests/store/test_books.py",
-            "tests/store/test_book_sums.py",
-            "tests/store/test_adjustments.py",
-            "tests/store/test_actions.py",
-        ),
+        "sigc/store/ledger/books.py": ("tests/store/test_books.py", "tests/store/test_book_sums.py"),
         "sigc/store/ledger/action_effects.py": ("tests/store/test_effects.py", "tests/store/test_actions.py"),
         "sigc/store/ledger/orders.py": ("tests/store/test_order_states.py", "tests/store/test_orders.py"),
         "sigc/store/ledger/price_marks.py": ("tests/store/test_books.py",),

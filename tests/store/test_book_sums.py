@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
 
+from sigc.actions import Action, ActionKind
 from sigc.store.ledger import action_rows, book_rename, books
-from sigc.store.ledger.action_effects import Amounts
+from sigc.store.ledger.action_effects import Amounts, DueAction
 from sigc.store.ledger.action_rows import ActionEntry
+from sigc.store.ledger.adjustments import Adjustment, GapCause, adjust
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import ZERO, Charge, Nav
 from tests.store.test_books import AT, ONE, TWO, cash, fill, hold, ledger, ordered, take_in, told  # noqa: F401
@@ -117,3 +119,29 @@ def test_the_newest_and_the_highest_worth_of_a_book(ledger: Ledger) -> None:  # 
         tx.connection.execute("UPDATE nav SET basis = 'declared' WHERE session < '2024-01-05'")
         assert books.declared_until(tx.connection, ONE) == "2024-01-04"
         assert books.declared_until(tx.connection, TWO) == ""
+
+
+def test_a_fill_that_was_adopted_before_it_was_told_counts_once(ledger: Ledger) -> None:  # noqa: F811
+    """Ten at 50 were adopted in its place; the fill itself says 51."""
+    ordered(ledger, "o", "buy", "10")
+    entry = Adjustment(
+        ONE, "A", Decimal(10), Decimal(-500), GapCause.FILL_MISSING, Decimal(50), "2024-01-02", AT, "ann", "x", "o"
+    )
+    with ledger.transaction("adopt") as tx:
+        adjust(tx, (entry,))
+        assert books.quantities(tx.connection, ONE) == {"A": Decimal(10)}
+    take_in(ledger, fill("o", "buy", "10", "51"))
+    with ledger.reading() as connection:
+        assert books.quantities(connection, ONE) == {"A": Decimal(10)}
+    assert cash(ledger) == 490
+
+
+def test_the_actions_of_an_asset_are_due_again_once_an_earlier_fill_comes(ledger: Ledger) -> None:  # noqa: F811
+    """A dividend of the 5th, entitled by what is held at the close of the 4th: a fill of the 2nd concerns it."""
+    ordered(ledger, "o", "buy", "10")
+    paid = Action(date(2024, 1, 5), "A", ActionKind.DIVIDEND, cash=0.5)
+    with ledger.transaction("actions") as tx:
+        action_rows.put_action(tx, DueAction(paid, "2024-01-05", AT + 2 * DAY, "2024-01-05", Decimal(50)), "")
+        action_rows.put_progress(tx, "2024-01-05", Decimal(1))
+    take_in(ledger, fill("o", "buy", "10", "50"))
+    assert cash(ledger) == 505
