@@ -133,15 +133,12 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "tests/trading/test_stopping.py",
             "tests/trading/test_getting_out.py",
         ),
-        "pipelines/sigc_pipelines/stopping/closing_out.py": (
-            "tests/trading/test_closing_out.py",
-            "tests/trading/test_getting_out.py",
+        "pipelines/sigc_pipelines/stopping/closing_out.py": ("tests/trading/test_close_out_by_hand.py",),
+        "pipelines/sigc_pipelines/stopping/halts.py": ("tests/trading/test_stopping_by_hand.py",),
+        "pipelines/sigc_pipelines/stopping/close_book.py": (
+            "tests/trading/test_stopping_by_hand.py",
+            "tests/trading/test_close_book.py",
         ),
-        "pipelines/sigc_pipelines/stopping/halts.py": (
-            "tests/trading/test_waits.py",
-            "tests/trading/test_halts.py",
-        ),
-        "pipelines/sigc_pipelines/stopping/close_book.py": ("tests/trading/test_close_book.py",),
         "pipelines/sigc_pipelines/stopping/kill_switch.py": (
             "tests/trading/test_kill_switch.py",
             "tests/trading/test_closing_out.py",
@@ -209,7 +206,7 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "sigc/store/ledger/action_lists.py": ("tests/store/test_action_lists.py", "tests/store/test_actions.py"),
         "sigc/store/ledger/action_rows.py": ("tests/store/test_action_rows.py", "tests/store/test_actions.py"),
         "sigc/store/ledger/action_booking.py": ("tests/store/test_actions.py",),
-        "sigc/store/ledger/books.py": ("tests/store/test_books.py",),
+        "sigc/store/ledger/books.py": ("tests/store/test_books.py", "tests/store/test_book_sums.py"),
         "sigc/store/ledger/action_effects.py": ("tests/store/test_effects.py", "tests/store/test_actions.py"),
         "sigc/store/ledger/orders.py": ("tests/store/test_order_states.py", "tests/store/test_orders.py"),
         "sigc/store/ledger/price_marks.py": ("tests/store/test_books.py",),

@@ -187,7 +187,7 @@ class _Closing:
             left = wanted - sum(parts, ZERO)
             if left > 0:
                 kept.append(KeptQuantity(asset, sign * left, why))
-        intents.sort(key=lambda i: (i.slice > 1, i.slice, i.side is Side.BUY, i.asset))
+        intents.sort(key=lambda i: (max(i.slice, 1), i.side is Side.BUY, i.asset))
         return tuple(replace(i, place=place) for place, i in enumerate(intents)), tuple(kept)
 
     @property
