@@ -241,6 +241,8 @@ def _of_stage(stage: RunStage, message: str) -> tuple[str, str]:
     first = measured[0]
     more = f" and {len(measured) - 1} more" if len(measured) > 1 else ""
     text = (first.message if _is_code(first.check) else finding(first)) + more
+    if first.check == "E803":
+        return cases.DEADLINE, text
     if first.check.startswith(("E6", "E804", "E805")):
         return cases.BROKER, text
     # From `sigc.calendar`: the calendar can't be computed, or does not cover the session. Its texts begin so, which
