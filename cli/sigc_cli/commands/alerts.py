@@ -160,7 +160,7 @@ def _status_text(found: AlertStatusReply) -> str:
 
 
 def _alert_text(alert: AlertLine) -> str:
-    again = f", told again {alert.repeats} time(s)" if alert.repeats else ""
+    again = f", told again {alert.repeats} time{'' if alert.repeats == 1 else 's'}" if alert.repeats else ""
     by = f" by {alert.who}" if alert.who else ""
     why = f": {alert.reason}" if alert.reason else ""
     head = f"{alert.id}  {alert.at:%Y-%m-%d %H:%M:%S} UTC  {alert.severity}  {alert.title}"
