@@ -52,6 +52,20 @@ class Diagnostic:
     via: tuple[Span, ...] = ()
 
 
+def placed(found: Diagnostic) -> str:
+    """Return a diagnostic in one line with its place and hint, for whoever does not have the file before them.
+
+    >>> placed(Diagnostic("E002", "unknown function 'zcsore'", Span("a.sig", 3, 5), hint="did you mean 'zscore'?"))
+    "E002: unknown function 'zcsore' (a.sig:3; did you mean 'zscore'?)"
+    >>> placed(Diagnostic("E601", "no answer", hint="run it again"))
+    'E601: no answer'
+    """
+    if found.span is None:
+        return f"{found.code}: {found.message}"
+    more = f"; {found.hint}" if found.hint else ""
+    return f"{found.code}: {found.message} ({found.span.path}:{found.span.line}{more})"
+
+
 class SigcError(Exception):
     """The exception that carries diagnostics through code that can't return them. Always holds at least one.
 

@@ -24,7 +24,7 @@ from sigc.alerts.declare import (
     rule,
 )
 from sigc.alerts.urgency import Urgency
-from sigc.alerts.words import instant, moment, span
+from sigc.alerts.words import check_command, instant, moment, span
 
 __all__ = ["BY_EVENT", "RULES", "EventRule", "EventRun", "Found", "OrderCounts", "Raise", "Resolve", "RuleEvent"]
 
@@ -405,7 +405,7 @@ def _run_text(seen: RuleEvent, run: str = "") -> str:
     if facts.kind == _TRADE and not facts.wanted and seen.said("outcome") in ("failed", "refused", "interrupted"):
         lines.append("Nothing was sent; the session can be traded until its cut-off.")
     command = f"sigc audit query --strategy {seen.strategy}" if seen.event == "run.refused" else _show(id)
-    return _lines("\n".join(lines), command, id)
+    return _lines("\n".join(lines), check_command(message) or command, id)
 
 
 def _orders_text(seen: RuleEvent, reasons: Reasons, more: str = "", command: str = "") -> str:

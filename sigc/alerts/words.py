@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
 RUNBOOK = "sigc runbook"
+_COMPILED = re.compile(r"^E[01]\d\d: .*?\((.+?):\d+(?:; .*)?\)")
 
 
 def moment(at: object, zone: str = "") -> str:
@@ -45,6 +48,16 @@ def span(seconds: float) -> str:
     if seconds < 7200:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.0f} h" if seconds < 2 * 86_400 else f"{seconds / 86_400:.0f} days"
+
+
+def check_command(message: str) -> str:
+    """Return the command that shows all errors of a strategy that does not compile; '' for any other message.
+
+    >>> check_command("E002: unknown function 'zcsore' (a b.sig:3; did you mean 'zscore'?)"), check_command("no prices")
+    ("sigc check 'a b.sig'", '')
+    """
+    found = _COMPILED.match(message)
+    return f"sigc check {shlex.quote(found[1])}" if found else ""
 
 
 def explained(text: str, rule: str, most: int = 4000) -> str:

@@ -29,7 +29,7 @@ from sigc.daemon.ledger_threads import LedgerThreads
 from sigc.daemon.live_run import LiveRun as LiveRun
 from sigc.daemon.live_run import Slot
 from sigc.daemon.runner import RunEnd, Runner, RunOrder
-from sigc.errors import Diagnostic, SigcError
+from sigc.errors import Diagnostic, SigcError, placed
 from sigc.host.logs import of_run
 from sigc.rpc.messages.requests import RunStatus
 from sigc.store.ledger import jobs
@@ -236,7 +236,12 @@ class Runs:
                 refused = error.diagnostics[0].code.startswith("E8")
                 outcome = Outcome.REFUSED if refused else Outcome.FAILED
                 before = order.kind != "trade"
-                return RunEnd(outcome, str(error), findings=error.diagnostics, is_before_trading=before)
+                return RunEnd(
+                    outcome,
+                    "; ".join(map(placed, error.diagnostics)),
+                    findings=error.diagnostics,
+                    is_before_trading=before,
+                )
             # Anything may have happened before this: a trade counts as maybe sent until recovery has asked the broker.
             except Exception as error:
                 log.exception("run failed")

@@ -25,6 +25,7 @@ HALT = "halt"
 TURN = "turn"  # no earlier run, market hours, deadline
 DEPENDENCY = "dependency"  # the jobs it depends on have finished
 COMPILE = "compile"  # the strategy file
+DEADLINE = "deadline"  # of the stages load, compute and validate
 DATA = "data"
 COMPUTE = "compute"
 REBALANCE = "rebalance"  # the row is a rebalance row
@@ -35,7 +36,7 @@ BROKER = "broker"
 FILLS = "fills"
 
 LINKS = (
-    *(STRATEGY, CALENDAR, SCHEDULE, DAEMON, PAUSE, HALT, TURN, DEPENDENCY, COMPILE),
+    *(STRATEGY, CALENDAR, SCHEDULE, DAEMON, PAUSE, HALT, TURN, DEPENDENCY, COMPILE, DEADLINE),
     *(DATA, COMPUTE, REBALANCE, CHECK, DECISION, LIMITS, BROKER, FILLS),
 )
 

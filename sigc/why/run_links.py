@@ -241,18 +241,19 @@ def _of_stage(stage: RunStage, message: str) -> tuple[str, str]:
     first = measured[0]
     more = f" and {len(measured) - 1} more" if len(measured) > 1 else ""
     text = (first.message if _is_code(first.check) else finding(first)) + more
+    if first.check == "E803" and stage.name is not StageName.EXECUTE:
+        return cases.DEADLINE, text
     if first.check.startswith(("E6", "E804", "E805")):
         return cases.BROKER, text
     # From `sigc.calendar`: the calendar can't be computed, or does not cover the session. Its texts begin so, which
-    # `tests/why/test_stopped_links.py` holds them to: E402 is the code of other settings too.
+    # `tests/why/test_calendar_link.py` holds them to: E402 is the code of other settings too.
     if first.check == "E402" and text.startswith("calendar "):
         return cases.CALENDAR, text
     if any(words in text for words in _NO_ROOM):
         return cases.DAEMON, text
     match stage.name:
-        case StageName.LOAD:  # E803: a source did not answer within the stage's deadline
-            is_check = first.check.startswith("E8") and first.check != "E803"
-            return cases.CHECK if is_check else cases.DATA, text
+        case StageName.LOAD:
+            return cases.CHECK if first.check.startswith("E8") else cases.DATA, text
         case StageName.COMPUTE:
             return cases.COMPUTE, text
         case StageName.VALIDATE:

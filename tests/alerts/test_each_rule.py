@@ -60,6 +60,14 @@ def test_a_run_that_failed() -> None:
         assert closed("run_failed", outcome, facts) == []
 
 
+def test_a_strategy_that_does_not_compile_leads_to_the_check_of_its_file() -> None:
+    message = "E002: unknown function 'zcsore' (own/a.sig:3; did you mean 'zscore'?)"
+    (found,) = closed("run_failed", "failed", EventRun("trade"), message=message)
+    assert isinstance(found, Raise)
+    assert found.text.splitlines()[0] == message
+    assert found.text.splitlines()[-1] == "Look further: sigc check own/a.sig"
+
+
 def test_findings_that_stopped_it_are_told_but_for_the_message() -> None:
     errors = tuple((f"check{n}", f"text {n}") for n in range(5))
     (found,) = closed("run_failed", "failed", EventRun("trade", errors=errors), message="text 1")

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from sigc.alerts.rules import RULES
 from sigc.alerts.words import explained
 from sigc.errors import SigcError
+from sigc.lang.codes import CODES
 from sigc_cli.main import cli
 from sigc_cli.shipped import shipped
 from sigc_cli.text.runbook_text import asked, index, sections
@@ -31,6 +32,34 @@ def test_a_rule_leads_to_its_section(rule: str) -> None:
     assert runbook(explained("no prices", rule).splitlines()[-1]).output == found.output
     before = TEXT.index(f"### {rule}" if f"### {rule}\n" in TEXT else f'<a id="{rule}"></a>')
     assert found.output.splitlines()[0] == TEXT[before:].split("### ", 1)[1].splitlines()[0]
+
+
+@pytest.mark.parametrize("code", sorted(code for code in CODES if code.startswith("E")))
+def test_an_error_code_leads_to_a_section_that_says_what_to_do_about_it(code: str) -> None:
+    found = runbook(code)
+    assert found.exit_code == 0, found.exception
+    assert runbook(code.lower()).output == found.output
+    named = re.findall(r"E\d{3}(?: to E\d{3})?", found.output)
+    ranges = [name.split(" to ") for name in named]
+    assert any(first <= code <= last for first, last in ((r[0], r[-1]) for r in ranges)), "the section does not name it"
+    assert re.search(r"^    sigc \w", found.output, re.MULTILINE), "no command to begin with"
+
+
+@pytest.mark.parametrize(
+    ("code", "title", "command"),
+    [
+        ("E803", "A stage passed its deadline", "    sigc status --detailed"),
+        ("E601", "The broker does not answer, or its book is locked", "    sigc ps"),
+        ("E002", "The strategy does not compile", "    sigc check FILE"),
+        ("E103", "The strategy does not compile", "    sigc check FILE"),
+        ("E310", "ledger_damaged", "    sigc audit verify"),
+        ("E602", "Ledger and broker differ", "    sigc reconcile"),
+    ],
+)
+def test_the_section_of_a_code(code: str, title: str, command: str) -> None:
+    lines = runbook(code).output.splitlines()
+    assert lines[0] == title
+    assert any(line.startswith(command) for line in lines)
 
 
 @pytest.mark.parametrize("heading", HEADINGS)

@@ -137,7 +137,7 @@ SAID = {
     ),
     "broken": (
         *(False, "compile", "stopped"),
-        "did not run. compile: E002: unknown function 'zcsore'",
+        "did not run. compile: E002: unknown function 'zcsore' (FOLDER/broken.sig:6; did you mean 'zscore'?)",
         "sigc check FOLDER/broken.sig",
     ),
     "old": (

@@ -65,7 +65,9 @@ def test_a_first_session(tmp_path: Path, safety: dict[str, Any], outcome: Outcom
         assert [ended.run.outcome for ended in (dry, real)] == [outcome, outcome]
         assert sorted(asset for asset, _ in lost(dry)) == [*denied]
         assert lost(dry) == lost(real)
-        assert dry.run.message.startswith(f"{3 - len(denied)} orders would go out")
+        assert dry.run.message.startswith(
+            {3: "3 orders", 2: "2 orders", 1: "1 order", 0: "0 orders"}[3 - len(denied)] + " would go out"
+        )
         assert (f"{len(denied)} would be denied" in dry.run.message) is bool(denied)
 
 
@@ -141,7 +143,7 @@ def test_a_stop_is_told(tmp_path: Path, name: str) -> None:
         dry = desk.run("dry", kind=RunKind.DRY)
         since = desk.clock.now().isoformat(timespec="seconds")
         told = f"a run now would be refused: scripted is {name} since {since} by ann: look"
-        assert dry.run.message == f"1 orders would go out; {told}"
+        assert dry.run.message == f"1 order would go out; {told}"
         assert lost(dry) == []
 
 

@@ -59,7 +59,7 @@ def test_all_filled(floor: Floor) -> None:
         "  ok          calendar: a session of weekdays",
         "  ok          schedule: asked for by tester",
         "  ok          daemon: it ran without a daemon",
-        "  ok          pause, halt, turn, dependency, compile",
+        "  ok          pause, halt, turn, dependency, compile, deadline",
         "  ok          data: as of 2016-01-04",
         "  ok          compute, rebalance, check",
         "  ok          decision: 3 assets wanted, gross 0.3000, net +0.3000; 3 orders",

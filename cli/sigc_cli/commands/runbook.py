@@ -7,10 +7,10 @@ import click
 from sigc.errors import Diagnostic, SigcError, did_you_mean
 
 
-@click.command(short_help="Print what to do about an alert or a symptom.")
+@click.command(short_help="Print what to do about an alert, an error code or a symptom.")
 @click.argument("alert", required=False)
 def command(alert: str | None) -> None:
-    """Print what to do about ALERT: a rule, an alert of Prometheus, a symptom, or the last line of a message.
+    """Print what to do about ALERT: a rule, an alert of Prometheus, an error code, a symptom, or a message's last line.
 
     Without ALERT: list them.
     """

@@ -108,11 +108,13 @@ def orders(found: Sequence[Intent], most: int = _MOST) -> str:
     """Return orders as a table."""
     if not found:
         return "no orders"
-    rows = [("strategy", "session", "asset", "side", "quantity", "price", "state", "filled", "client order id")]
+    rows = [
+        ("strategy", "session", "asset", "side", "quantity", "price", "state", "filled", "client order id", "reason")
+    ]
     for o in found[:most]:
         price = o.reference if o.limit is None else o.limit
-        names = (o.key.strategy, o.key.session, o.asset, str(o.side))
-        rows.append((*names, str(o.quantity), str(price), str(o.state), str(o.filled), o.client_order_id))
+        of = (o.key.strategy, o.key.session, o.asset, str(o.side))
+        rows.append((*of, str(o.quantity), str(price), str(o.state), str(o.filled), o.client_order_id, o.message))
     more = f"\n... and {len(found) - most} more (--json prints all)" if len(found) > most else ""
     return table(rows) + more
 

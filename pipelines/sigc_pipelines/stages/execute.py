@@ -112,7 +112,8 @@ def _would_go_out(
 ) -> DecidedOrders:
     """Return the outcome of a dry run by what its orders would come to, with what would keep a trade from going on."""
     lost = sum(intent.state is IntentState.DENIED for intent in intents)
-    told = [f"{len(intents) - lost} orders would go out"]
+    left = len(intents) - lost
+    told = [f"{left} order{'' if left == 1 else 's'} would go out"]
     if lost:
         told.append(f"{lost} would be denied")
         told += [_reason(finding) for finding in denied[:_MOST_REASONS]]

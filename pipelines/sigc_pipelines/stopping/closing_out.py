@@ -272,10 +272,13 @@ def _bounds(connection: sqlite3.Connection, key: BookKey) -> dict[str, Bound]:
     An asset whose volume was never known is closed without that bound: getting out is always possible.
     """
     found: dict[str, Bound] = {}
-    for number, run in enumerate(runs.recent(connection, _MOST_RUNS, key.strategy, key.portfolio)):
-        for asset, bound in bounds_of(connection, run.id)[0].items():
+    newest = ""  # the last decision: a run that was refused or sent nothing since takes none of its prices away
+    for run in runs.recent(connection, _MOST_RUNS, key.strategy, key.portfolio):
+        bounds = bounds_of(connection, run.id)[0]
+        newest = newest or (run.id if bounds else "")
+        for asset, bound in bounds.items():
             if bound.volume is not None:  # an older price is no measure of an order of today
-                found.setdefault(asset, bound if number == 0 else replace(bound, high=None))
+                found.setdefault(asset, bound if run.id == newest else replace(bound, high=None))
     return found
 
 

@@ -1,4 +1,4 @@
-"""The link that stops the chain of a run whose stage failed: the calendar, by the texts of `sigc.calendar`; what hung."""
+"""Errors of a calendar, as a run meets them, stop the chain at the calendar: by the texts that `sigc.calendar` gives."""
 
 from __future__ import annotations
 
@@ -36,19 +36,3 @@ def test_a_calendar_that_can_not_be_computed(monkeypatch: pytest.MonkeyPatch) ->
     link, text = stopped_by(lambda: open_calendar("nyse", None))
     assert link == cases.CALENDAR
     assert text.startswith("calendar 'nyse' can't be computed: ")
-
-
-@pytest.mark.parametrize(
-    ("stage", "link"),
-    [
-        (StageName.LOAD, cases.DATA),  # a source hangs
-        (StageName.COMPUTE, cases.COMPUTE),
-        (StageName.VALIDATE, cases.CHECK),
-    ],
-)
-def test_a_stage_that_was_given_up_stops_the_chain_at_what_hung(stage: StageName, link: str) -> None:
-    text = "a load took longer than its deadline of 300 s, reading prices (prices.parquet)"
-    given_up = RunStage(
-        "r1", stage, datetime(2024, 1, 2, tzinfo=UTC), 300.0, "failed", (Finding("E803", Severity.ERROR, text),)
-    )
-    assert _of_stage(given_up, "failed") == (link, text)
