@@ -29,17 +29,22 @@ from tests.store.worked_book import BOOK, FIRST, LAST
 
 NEW_YORK = "America/New_York"
 ORDERS = """\
+strategy  session     asset  side  quantity  price  state             filled  client order id  reason
+--------  ----------  -----  ----  --------  -----  ----------------  ------  ---------------  ---------------------
+momentum  2024-01-12  BBB    sell  20        50.25  acknowledged      0       r0112-trade-1
+momentum  2024-01-12  AAA    buy   150       101.5  partially_filled  60      r0112-trade-0
+momentum  2024-01-10  BBB    buy   50        48.50  expired           0       r0110-trade-1    the session has ended
+momentum  2024-01-10  AAA    sell  100       102    filled            100     r0110-trade-0
+momentum  2024-01-09  CCC    buy   10        20     rejected          0       r0109-trade-2    CCC is not traded
+momentum  2024-01-09  BBB    sell  400       50     filled            400     r0109-trade-1
+momentum  2024-01-09  AAA    buy   500       100    filled            500     r0109-trade-0
+"""
+OPEN = """\
 strategy  session     asset  side  quantity  price  state             filled  client order id
 --------  ----------  -----  ----  --------  -----  ----------------  ------  ---------------
 momentum  2024-01-12  BBB    sell  20        50.25  acknowledged      0       r0112-trade-1
 momentum  2024-01-12  AAA    buy   150       101.5  partially_filled  60      r0112-trade-0
-momentum  2024-01-10  BBB    buy   50        48.50  expired           0       r0110-trade-1
-momentum  2024-01-10  AAA    sell  100       102    filled            100     r0110-trade-0
-momentum  2024-01-09  CCC    buy   10        20     rejected          0       r0109-trade-2
-momentum  2024-01-09  BBB    sell  400       50     filled            400     r0109-trade-1
-momentum  2024-01-09  AAA    buy   500       100    filled            500     r0109-trade-0
 """
-OPEN = "".join(ORDERS.splitlines(keepends=True)[:4])
 LAST_KEY = {"strategy": "momentum", "portfolio": "main", "session": "2024-01-12", "kind": "trade", "slot": ""}
 OPEN_SALE = {
     "client_order_id": "r0112-trade-1",
@@ -128,7 +133,7 @@ def data(*arguments: str) -> Any:
         (("--open", "--strategy", "momentum"), OPEN),
         (("--strategy", "momentum"), ORDERS),
         (("-n", "2"), OPEN),
-        (("--run", LAST, "--open", "-n", "1"), "".join(ORDERS.splitlines(keepends=True)[i] for i in (0, 1, 3))),
+        (("--run", LAST, "--open", "-n", "1"), "".join(OPEN.splitlines(keepends=True)[i] for i in (0, 1, 3))),
         (("--run", FIRST, "--open"), "no orders\n"),
     ],
 )

@@ -116,5 +116,6 @@ def test_nobody_looks_nobody_asks(site: Site, browser: Browser) -> None:
         person.log_in(site.token)
         person.look("overview")
         person.window.goto("about:blank")
-        person.window.wait_for_timeout(4000)  # the tab is forgotten
-        assert calls_in(site, person, 4.0) <= 4
+        end = time.monotonic() + 60  # the tab is forgotten after some seconds, later on a busy machine
+        while calls_in(site, person, 4.0) > 4:
+            assert time.monotonic() < end, "it is asked for somebody who has left"

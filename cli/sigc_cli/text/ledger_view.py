@@ -105,16 +105,17 @@ def told(found: Finding) -> str:
 
 
 def orders(found: Sequence[Intent], most: int = _MOST) -> str:
-    """Return orders as a table."""
+    """Return orders as a table, with the reasons of their states where there are any."""
     if not found:
         return "no orders"
-    rows = [
-        ("strategy", "session", "asset", "side", "quantity", "price", "state", "filled", "client order id", "reason")
-    ]
+    has_reasons = any(o.message for o in found[:most])
+    heads = ("strategy", "session", "asset", "side", "quantity", "price", "state", "filled", "client order id")
+    rows = [(*heads, "reason") if has_reasons else heads]
     for o in found[:most]:
         price = o.reference if o.limit is None else o.limit
         of = (o.key.strategy, o.key.session, o.asset, str(o.side))
-        rows.append((*of, str(o.quantity), str(price), str(o.state), str(o.filled), o.client_order_id, o.message))
+        row = (*of, str(o.quantity), str(price), str(o.state), str(o.filled), o.client_order_id)
+        rows.append((*row, o.message) if has_reasons else row)
     more = f"\n... and {len(found) - most} more (--json prints all)" if len(found) > most else ""
     return table(rows) + more
 
