@@ -38,7 +38,7 @@ TILES = {
     "Sharpe": ("2.03", "volatility 29.9% a year"),
     "Exposure": ("60%", "gross; net +20%"),
     "Turnover": ("41%", "mean of a rebalance"),
-    "Slippage": ("+10.8 bps", "commission 11"),
+    "Slippage": ("+10.8 bps", "commission 10.60"),
 }
 HELD = [
     ("Asset", "Held", "Target", "Drift", "", "Value", "Quantity", "Price", "Unrealised"),

@@ -167,7 +167,7 @@ def _figures(look: Look, name: str) -> Html:
             tile("Sharpe", f"{told.sharpe:.2f}", more=f"volatility {told.volatility:.1%} a year"),
             tile("Exposure", f"{nav.gross[-1]:.0%}", more=f"gross; net {nav.net[-1]:+.0%}"),
             tile("Turnover", f"{told.turnover:.0%}", more="mean of a rebalance"),
-            tile("Slippage", f"{totals.slippage_bps:+.1f} bps", more=f"commission {totals.commission:,.0f}"),
+            tile("Slippage", f"{totals.slippage_bps:+.1f} bps", more=f"commission {totals.commission:,.2f}"),
         ]
     )  # fmt: skip
 
