@@ -72,7 +72,7 @@ def test_why_from_a_row_of_runs_and_of_orders(shown: PageServer, browser: Browse
         window = person.look("run")
         window.locator("#part-newest tr", has_text=run).locator("a >> text=why").click()
         expect(window.locator("h2.big")).to_contain_text("momentum, session 2017-03-02")
-        expect(window.locator("#part-chain tbody tr")).to_have_count(17)
+        expect(window.locator("#part-chain tbody tr")).to_have_count(18)
         expect(window.locator("#part-chain")).to_contain_text("orders open at the broker")
         told = shown.site.sigc("why", "momentum", "--run", run, *work).stdout.strip()
         assert window.locator("#part-text pre").inner_text().strip() == told
