@@ -58,7 +58,7 @@ def test_a_read_that_hangs_is_given_up_and_its_thread_has_no_way_back(tmp_path: 
     with scene(floor, D1) as desk:
         begun = time.monotonic()
         ended = desk.run("one")
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 20  # a hang has no end
         assert (ended.run.outcome, [d.code for d in ended.problems]) == (Outcome.REFUSED, ["E803"])
         assert (ended.stages[-1].name, ended.stages[-1].outcome) == (StageName.LOAD, "late")
         # Which source it was reading depends on how fast the others are read; see the test below.
