@@ -240,7 +240,12 @@ class BackgroundTasks:
         checks["breakers"] = partial(breaker_view.watch, daemon.books.ledger, config.safety, daemon.metrics)
         if self._certificates is not None:
             checks["certificate"] = partial(self._certificates.check, now)
-        checks |= {name: partial(str, text) for name, text in daemon.in_force.runner.checks().items()}
+        runner = daemon.in_force.runner
+        checks |= {name: partial(str, text) for name, text in runner.checks().items()}
+        found = runner.edited()
+        checks["strategy_files"] = partial(health.strategy_files, found)
+        if runner is daemon.in_force.runner:  # else a reload has loaded them meanwhile
+            daemon.edited = found
         if self._alerting.channels:
             checks["alerts"] = self._alerting.check
         if daemon.cluster is not None:

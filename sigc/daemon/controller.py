@@ -38,7 +38,7 @@ from sigc.daemon.ledger_threads import LedgerThreads
 from sigc.daemon.lifecycle.phase import RUNNING, Ending, LastRun, Phase
 from sigc.daemon.lifecycle.start import AccessSettings, Start
 from sigc.daemon.ordering import check_order, order_of, refusal, status_text
-from sigc.daemon.runner import CheckedStrategy, Cluster, DaemonParts, Runner, RunOrder, Services
+from sigc.daemon.runner import CheckedStrategy, Cluster, DaemonParts, EditedText, Runner, RunOrder, Services
 from sigc.daemon.runs import LiveRun, Runs, left_order
 from sigc.daemon.timetable import Duties, Timetable
 from sigc.errors import SigcError
@@ -113,6 +113,7 @@ class Controller:
     tracks: BookHistory = field(default_factory=BookHistory)  # used only in the reading thread of `ledger_threads`
     on_end: Callable[[LiveRun], None] = lambda _: None  # called for each run that has ended
     alerting: Alerting | None = None
+    edited: Mapping[str, EditedText] = field(default_factory=dict)  # strategy files that are not what was loaded
     _retired: list[InForce] = field(default_factory=list)
     _books: LedgerThreads | None = None
     _runs: Runs | None = None
@@ -212,7 +213,7 @@ class Controller:
 
     def put_in_force(self, new: InForce) -> None:
         """Put a configuration in force. The old runner is closed when its last run has ended."""
-        old, self._in_force = self._in_force, new
+        old, self._in_force, self.edited = self._in_force, new, {}
         if old is not None:
             names = {s.name for s in new.configured.strategies}
             # Else the metrics of a removed strategy would show its last values for ever.

@@ -19,6 +19,7 @@ from pathlib import Path
 from sigc.alerts.words import span
 from sigc.calendar.calendar import age_alarm
 from sigc.calendar.sessions import Calendar
+from sigc.daemon.runner import EditedText
 
 OK = "ok"
 _MOST_JUMP_S = 30.0
@@ -75,6 +76,15 @@ def calendars(opened: Iterable[Calendar], now: datetime) -> str:
     """Return `ok`, or the first calendar that ends soon."""
     alarms = [alarm for calendar in opened if (alarm := age_alarm(calendar, now)) is not None]
     return alarms[0].message if alarms else OK
+
+
+def strategy_files(edited: Mapping[str, EditedText]) -> str:
+    """Return `ok`, or the first strategy's file with which the daemon would not start again.
+
+    A file that was edited and compiles is no fault: status tells of it.
+    """
+    wrong = (f"strategy '{name}': {one.text}" for name, one in sorted(edited.items()) if one.problem is not None)
+    return next(wrong, OK)
 
 
 class ClockWatch:

@@ -2,6 +2,7 @@
 
     runner = make_runner(config, strategies, services)
     runner.check()                       every strategy file, before anything of this configuration is in force
+    runner.put_in_force()                the texts that were checked are those that run from now on
     runner.keep("", watch)               once, before anything is scheduled: what was left gets its verdict at once
     runner.complete(run, why, watch)     beside it, in a thread for each run that decided and was left open
     runner.run(order, watch)             one run, blocking, in a thread; several at a time
@@ -61,7 +62,8 @@ class RunOrder:
     slot: the scheduled fire of an intraday job. is_forced: run although paused, or although the session was traded.
     accepts_differences: go on although ledger and broker differ; `reason` is then required. who: the caller's token and
     name, or a job. capital: of the book when it is opened; None: as the settings say. is_scheduled: from a fire of the
-    schedule, which trades on rebalance rows only; a run by hand (of a job too) always trades.
+    schedule, which trades on rebalance rows only; a run by hand (of a job too) always trades. takes_file: a dry run
+    of the strategy's file as it is now, loaded or not.
     """
 
     id: str
@@ -81,6 +83,7 @@ class RunOrder:
     fire: datetime | None = None
     command: tuple[str, ...] = ()
     is_scheduled: bool = False
+    takes_file: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +145,24 @@ class CheckedStrategy:
 
 
 @dataclass(frozen=True, slots=True)
+class EditedText:
+    """A file of a strategy that is not what was loaded. at: when it was written; problem: why it does not compile."""
+
+    file: Path
+    at: datetime | None = None
+    problem: Diagnostic | None = None
+
+    @property
+    def text(self) -> str:
+        """Return what is to be known of it, as a sentence."""
+        at = "" if self.at is None else f" at {self.at:%Y-%m-%d %H:%M:%S} UTC"
+        if self.problem is None:
+            return f"{self.file.name} was edited{at} and is not loaded"
+        place = "" if self.problem.span is None else f"{Path(self.problem.span.path).name}:{self.problem.span.line}: "
+        return f"{self.file.name} was edited{at} and can't be loaded: {place}{self.problem.message}"
+
+
+@dataclass(frozen=True, slots=True)
 class RunVerdict:
     """The verdict on a run that was left open, or whose orders were."""
 
@@ -174,8 +195,19 @@ class Adopting:
 class Runner(Protocol):
     """Does the work of one configuration."""
 
-    def check(self) -> tuple[CheckedStrategy, ...]:
-        """Check every strategy file without opening data."""
+    def check(self, *, goes_on: bool = False) -> tuple[CheckedStrategy, ...]:
+        """Load and check every strategy file without opening data; runs use what was loaded, see `edited`.
+
+        goes_on: the texts in force when the daemon was cut off are taken, not the files.
+        """
+        ...
+
+    def put_in_force(self) -> None:
+        """Write down which texts are in force from now on. Raise E300."""
+        ...
+
+    def edited(self) -> Mapping[str, EditedText]:
+        """Return, by strategy, files that are not what was loaded."""
         ...
 
     def run(self, order: RunOrder, watch: RunHandle) -> RunEnd:

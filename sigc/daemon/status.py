@@ -81,6 +81,7 @@ def strategy_of(daemon: Controller, name: str, is_enabled: bool) -> StrategyStat
         "" if last is None else last.id,
         "" if last is None else last.filled or "",
         waiting,
+        edited.text if (edited := daemon.edited.get(name)) else "",
     )
 
 

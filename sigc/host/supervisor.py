@@ -4,6 +4,7 @@
         our signals are passed on, once (a terminal's Ctrl-C reaches our group only, never both)
         the daemon dies with us (PR_SET_PDEATHSIG); processes it leaves behind are killed with its group
         killed, or ended by a code that is no refusal: restarted after the delay, at most `max_restarts` times
+        it can't start again (data, broker, work dir in use): tried again after the delay, as long as it takes
 
 A daemon that was never ready is not restarted: its starter gets the error instead. After an hour of steady running
 all restarts are available again. Under systemd there is no supervisor (`is_needed`): systemd restarts.
@@ -29,8 +30,10 @@ from sigc.host.systemd import is_manager
 _MARK = "SIGC_SUPERVISOR"  # the supervisor's PID; survives the daemon's own exec, which must not start a second one
 _STOPS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
 _PASSED = _STOPS | {signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2}
-# Exit codes that another start would not change: success, or an error of usage, configuration, data, broker, PID file.
-_FINAL = frozenset({0, 2, 3, 4, 6, 7, 8, 10, 11, 12})
+# Exit codes that another start would not change: success, or an error of usage, strategy, configuration, trading.
+_FINAL = frozenset({0, 2, 3, 6, 8, 10, 11})
+# Errors that end by themselves: a file is not there, a broker does not answer, a `sigc run` has the work dir.
+_TRANSIENT = frozenset({4, 7, 12})
 _SET_PDEATHSIG, _SET_CHILD_SUBREAPER = 1, 36
 
 
@@ -59,15 +62,24 @@ class ProcessEnd:
             return -self.code not in _STOPS
         return self.code not in _FINAL
 
+    @property
+    def is_transient(self) -> bool:
+        """Return True if a start failed, after a life that was ready, by what ends by itself."""
+        return self.was_ready and self.code in _TRANSIENT
+
 
 def restarts_after(end: ProcessEnd, restarts: int, recovery: Recovery) -> int | None:
     """Return the number of restarts including the one due now; None if none is due.
 
     >>> [restarts_after(ProcessEnd(-9), n, Recovery(max_restarts=2)) for n in (0, 1, 2)]
     [1, 2, None]
+    >>> [restarts_after(ProcessEnd(12), n, Recovery(max_restarts=2)) for n in (0, 1, 2)]  # not counted
+    [1, 1, 2]
     """
     if end.was_asked or not end.was_ready or not end.is_crash:
         return None
+    if end.is_transient:
+        return max(restarts, 1)
     counted = 0 if end.lasted_s >= recovery.steady_s else restarts
     return counted + 1 if counted < recovery.max_restarts else None
 
@@ -104,8 +116,8 @@ def supervise(
                     say(f"the daemon {_how(end)}; it was restarted {restarts} times already and stays down")
                 return end.code if end.code >= 0 else 128 - end.code
             restarts = due
-            say(f"the daemon {_how(end)}; restarting it in {recovery.restart_delay_s:g} s ({due} of "
-                f"{recovery.max_restarts})")  # fmt: skip
+            count = "" if end.is_transient else f" ({due} of {recovery.max_restarts})"
+            say(f"the daemon {_how(end)}; restarting it in {recovery.restart_delay_s:g} s{count}")
             if _is_stopped_within(recovery.restart_delay_s):
                 return 0
     finally:

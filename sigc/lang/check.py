@@ -40,15 +40,19 @@ def check_file(path: Path, params: Mapping[str, float] | None = None, roots: tup
 
 
 def check_text(
-    text: str, path: str, params: Mapping[str, float] | None = None, roots: tuple[Path, ...] = ()
+    text: str,
+    path: str,
+    params: Mapping[str, float] | None = None,
+    roots: tuple[Path, ...] = (),
+    imported: Mapping[str, str] | None = None,
 ) -> CheckedFile:
     """Check a text. `path` is its name in errors, and the place where imports are searched; roots: more folders for
-    them.
+    them. imported: texts of imports by their path in `CheckedFile.sources`, which are not read then.
     """
     sources = {path: text}
     module, errors = parse(text, path)
     found = list(errors)
-    names = library(module, Path(path), roots, sources, found)
+    names = library(module, Path(path), roots, sources, found, imported or {})
     resolver = Resolver(module, names, params or {})
     program: Program | None = None
     try:

@@ -237,5 +237,10 @@ CODES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "The configuration has a setting of an earlier version that nothing reads any more. The hint says what is in "
             "its place. Remove the line.",
         ),
+        "W009": (
+            "edited, not loaded",
+            "A strategy's file, or one that it imports, is not what the daemon loaded. Its jobs trade the loaded text until "
+            "`sigc reload` takes the file; `sigc run FILE --dry-run` shows what the file as it is now would trade.",
+        ),
     }
 )

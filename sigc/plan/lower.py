@@ -58,6 +58,7 @@ class Lowering:
             signals=signals,
             portfolios=portfolios,
             traded=program.traded,
+            imports=tuple(text for path, text in sorted(self._checked.sources.items()) if path != module.path),
         )
 
     def _again(self, params: Mapping[str, float]) -> Program:

@@ -79,7 +79,7 @@ class Portfolio:
 @dataclass(frozen=True, slots=True)
 class Strategy:
     """A strategy. name: the file's stem. params: the value of each, after overrides. grid: values that a search may
-    try.
+    try. text: of the file; imports: the texts of all files that it imports, by their paths in order.
 
     traded: the data source whose returns the book earns (prices, px, close, else the first numeric one).
     """
@@ -93,6 +93,7 @@ class Strategy:
     signals: tuple[tuple[str, Expr], ...]
     portfolios: tuple[Portfolio, ...]
     traded: str
+    imports: tuple[str, ...] = ()
 
     @property
     def roots(self) -> dict[str, Expr]:

@@ -11,10 +11,12 @@ import stat
 import psutil
 import pytest
 
+from sigc.clock import SystemClock
 from sigc.host.pidfile import read_pid_file
 from sigc.rpc.messages.requests import RunsReply, StatusReply
 from sigc.store.ledger import jobs, runs
 from sigc.store.ledger.connection import FILE, connect_reader
+from sigc.store.ledger.ledger import Ledger
 from tests.daemon.daemons import DAYS, Daemon, Gate, Site, free_port
 from tests.daemon.processes import gone
 
@@ -280,6 +282,20 @@ def test_two_daemons_of_one_place_and_one_port(site: Site) -> None:
         assert "daemon.rpc.address" in taken.stderr
         assert "lsof" in taken.stderr
         assert site.status().is_ready
+
+
+def test_under_systemd_a_start_waits_for_whoever_has_the_work_dir(site: Site) -> None:
+    with Ledger.open(site.folder / "work", SystemClock()):
+        assert site.sigc("daemon", "--config", str(site.config)).returncode == 12
+        with Daemon(site, wait=False) as daemon:
+            daemon.until("EXTEND_TIMEOUT_USEC")
+            site.until(lambda: f"in use by another process (PID {os.getpid()})" in site.status().reason, "it waits")
+            daemon.signal(signal.SIGTERM)
+            assert daemon.end()[0] == 0
+        waiting = Daemon(site, wait=False)
+        waiting.until("EXTEND_TIMEOUT_USEC")
+    with waiting as daemon:
+        daemon.until("READY=1")
 
 
 def test_two_daemons_that_differ_in_their_port_alone(site: Site) -> None:

@@ -13,6 +13,7 @@ from tests.daemon.processes import Script, gone
 
 _SUPERVISED = """
 import os, signal, subprocess, sys, time
+from pathlib import Path
 from sigc.host.process import StartReport, run
 from sigc.host.supervisor import Recovery, is_needed, supervise
 
@@ -31,6 +32,11 @@ def serve(report):
     if kind == "unready":
         print(os.getpid())
         signal.pause()
+    if kind.startswith("taken"):
+        lives = Path(kind[5:])
+        lives.write_text(lives.read_text() + ".")
+        if 1 < len(lives.read_text()) < 7:
+            return 12
     if kind.isdecimal():
         return int(kind)
     if kind == "workers":
@@ -130,6 +136,24 @@ def test_a_stop_while_waiting_to_start_again_is_heard() -> None:
 def test_exit_codes_are_passed_on_without_another_start(kind: str, code: int) -> None:
     with supervised(kind) as supervisor:
         assert supervisor.end() == (code, "supervisor ends\n", "")
+
+
+def test_what_keeps_a_start_from_succeeding_is_waited_for(tmp_path: Path) -> None:
+    """A `sigc run` by hand took the work dir after the crash: five starts fail, of which none is counted."""
+    lives = tmp_path / "lives"
+    lives.write_text("")
+    with supervised(f"taken{lives}", restarts=2) as supervisor:
+        os.kill(int(supervisor.line()), signal.SIGKILL)
+        os.kill(int(supervisor.line()), signal.SIGKILL)
+        os.kill(int(supervisor.line()), signal.SIGKILL)
+        code, _, err = supervisor.end()
+    assert code == 137
+    assert [line.partition("the daemon ")[2] for line in err.splitlines()] == [
+        "was killed by SIGKILL; restarting it in 0 s (1 of 2)",
+        *["ended with exit code 12; restarting it in 0 s"] * 5,
+        "was killed by SIGKILL; restarting it in 0 s (2 of 2)",
+        "was killed by SIGKILL; it was restarted 2 times already and stays down",
+    ]
 
 
 def test_a_runtime_failure_once_ready_is_a_crash() -> None:

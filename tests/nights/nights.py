@@ -151,12 +151,25 @@ def a_read_hangs(night: Night) -> None:
 # Strategy and configuration.
 
 
-@way("run_failed", "compile", "failed")
+@way("health_degraded", "fills", "waiting")
 def the_strategy_was_edited_and_is_wrong(night: Night) -> None:
+    """What was loaded is traded."""
+    night.site.settings["daemon"]["health"]["interval_seconds"] = 0.5
     night.begin()
     night.site.folder.joinpath("momentum.sig").write_text(TEXT.replace("zscore", "zcsore"))
+    night.until_told("health_degraded")
     night.nine()
     night.until_over()
+    (said,) = (said for said in night.told.taken if said["rule"] == "health_degraded")
+    assert "strategy_files: strategy 'momentum': momentum.sig was edited at " in said["text"]
+    assert "and can't be loaded: momentum.sig:" in said["text"]
+
+
+@way("start_refused", "daemon", "")
+def the_strategy_is_wrong_at_a_start(night: Night) -> None:
+    night.site.folder.joinpath("momentum.sig").write_text(TEXT.replace("zscore", "zcsore"))
+    night.site.write()
+    night.cannot_start()
 
 
 @way("run_refused", "check", "refused")

@@ -18,7 +18,7 @@ from sigc.store.ledger.records import BookKey, IntentState, Outcome, RunKind
 from sigc_cli.commands.config import command as config_command
 from sigc_cli.commands.data import command
 from sigc_cli.text.show_run import text
-from sigc_pipelines.service.runner_checks import checked
+from sigc_pipelines.service.strategy_texts import checked
 from tests.trading.floor import Floor
 from tests.trading.script import D1, D2, D3, D4, free, scene, written
 from tests.trading.test_bad_numbers import BAD, DAYS, TEXT, market, write

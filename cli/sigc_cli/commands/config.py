@@ -60,7 +60,7 @@ def validate(file: Path | None, as_json: bool, config: Path | None) -> None:
     from sigc_cli.diagnostics import as_json as as_plain
     from sigc_cli.diagnostics import complain
     from sigc_pipelines.assembly.parts import Choices, configuration
-    from sigc_pipelines.service.runner_checks import checked
+    from sigc_pipelines.service.strategy_texts import checked
 
     loaded = configuration(Choices(config=file or config))
     with tempfile.TemporaryDirectory(prefix="sigc-validate-") as scratch:

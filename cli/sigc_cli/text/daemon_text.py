@@ -45,7 +45,8 @@ def _strategy(one: StrategyStatus, zone: str) -> str:
     # As the source document has it: without the zone, which is schedule.timezone.
     last, next_one = (moment(at, zone).rpartition(" ")[0] or "-" for at in (one.last_run, one.next_run))
     waiting = "" if one.waiting is None else f", {waits(one.waiting, moment(one.waiting.at, zone).rpartition(' ')[0])}"
-    rows = (("Last run", last), ("Next run", next_one), ("Status", one.status + unfilled(one.filled) + waiting))
+    rows = [("Last run", last), ("Next run", next_one), ("Status", one.status + unfilled(one.filled) + waiting)]
+    rows += [("File", one.edited)] if one.edited else []
     return "\n".join([f"  {one.name}: {one.state}", *(f"    {name}: {text}" for name, text in rows)])
 
 

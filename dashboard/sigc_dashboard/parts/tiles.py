@@ -70,6 +70,11 @@ def fills(filled: str) -> Html:
     return NONE if word is None else join([" ", badge(word)])
 
 
+def edited(text: str) -> Html:
+    """Draw a badge that a strategy's file is not what was loaded; text: more of it, '' if it is."""
+    return join([" ", badge("edited, not loaded", "warn", text)]) if text else NONE
+
+
 def tile(label: str, value: object, *, more: object = NONE, bar: float | None = None, tone: str = "") -> Html:
     """Return a number with its label. bar: fill level in percent."""
     gauge = NONE if bar is None else meter(label, bar)

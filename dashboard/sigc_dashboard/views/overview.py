@@ -15,7 +15,7 @@ from sigc_dashboard.parts.alerts import ASKS, alerts
 from sigc_dashboard.parts.buttons import button
 from sigc_dashboard.parts.links import link
 from sigc_dashboard.parts.spark import spark
-from sigc_dashboard.parts.tiles import TableRow, badge, fills, nothing, table, tile, tiles, tone
+from sigc_dashboard.parts.tiles import TableRow, badge, edited, fills, nothing, table, tile, tiles, tone
 from sigc_dashboard.view_api import Look, Part, Plot, Where
 from sigc_dashboard.words import CLUSTERS, NOTHING, change, count, duration, moment, opening, share, size
 
@@ -107,7 +107,14 @@ def _strategies(look: Look) -> Html:
         TableRow(
             one.name,
             (
-                join([link(look.where, "strategy", one.name, tag("b", one.name)), " ", badge(one.state)]),
+                join(
+                    [
+                        link(look.where, "strategy", one.name, tag("b", one.name)),
+                        " ",
+                        badge(one.state),
+                        edited(one.edited),
+                    ]
+                ),
                 _money(look, one.name),
                 _last(look, one),
                 moment(one.next_run, status.zone, "about"),
@@ -118,6 +125,12 @@ def _strategies(look: Look) -> Html:
     ]
     heads = ("Strategy", "Net asset value", "Last run", "Next run", "Controls")
     return table("Strategies", heads, rows, has_cards=True)
+
+
+def _name(look: Look, one: StrategyStatus) -> Html:
+    """Draw name and state, and that its file is edited."""
+    name = link(look.where, "strategy", one.name, tag("b", one.name))
+    return join([name, " ", badge(one.state), edited(one.edited)])
 
 
 def _last(look: Look, one: StrategyStatus) -> Html:

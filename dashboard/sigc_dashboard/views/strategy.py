@@ -22,7 +22,7 @@ from sigc_dashboard.daemon_feed import Ask
 from sigc_dashboard.html import NONE, Html, join, tag
 from sigc_dashboard.parts.buttons import button
 from sigc_dashboard.parts.links import link
-from sigc_dashboard.parts.tiles import TableRow, badge, fills, nothing, table, tile, tiles
+from sigc_dashboard.parts.tiles import TableRow, badge, edited, fills, nothing, table, tile, tiles
 from sigc_dashboard.reports import track_figures as draw
 from sigc_dashboard.reports.document import months as heat_map
 from sigc_dashboard.view_api import Look, Part, Plot, Where
@@ -146,7 +146,7 @@ def _head(look: Look, name: str) -> Html:
         ("Next run", moment(one.next_run, status.zone, "about")),
     ]
     facts = [tag("div", tag("dt", key), tag("dd", value)) for key, value in about]
-    line = tag("div", title, badge(one.state), hold, dry, run, class_="row")
+    line = tag("div", title, join([badge(one.state), edited(one.edited)]), hold, dry, run, class_="row")
     return tag("div", line, tag("dl", *facts, class_="facts-row"), switch, class_="headline")
 
 

@@ -73,17 +73,18 @@ def compile_file(path: Path, params: Mapping[str, float] | None = None) -> Compi
     """Check and lower a strategy file. Raises all its errors at once."""
     from sigc.lang.check import check_file
 
-    return _compiled(check_file(path, params or {}), params or {})
+    return compile_checked(check_file(path, params or {}), params or {})
 
 
 def compile_text(text: str, path: str = "strategy.sig", params: Mapping[str, float] | None = None) -> Compiled:
     """Check and lower a strategy given as text; `path` is where relative paths start."""
     from sigc.lang.check import check_text
 
-    return _compiled(check_text(text, path, params or {}), params or {})
+    return compile_checked(check_text(text, path, params or {}), params or {})
 
 
-def _compiled(checked: CheckedFile, params: Mapping[str, float]) -> Compiled:
+def compile_checked(checked: CheckedFile, params: Mapping[str, float]) -> Compiled:
+    """Lower a strategy that was checked with these parameters. Raises all its errors at once."""
     from sigc.plan.lower import Lowering
 
     errors = [d for d in checked.diagnostics if d.severity is Severity.ERROR]

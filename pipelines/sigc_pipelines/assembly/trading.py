@@ -176,7 +176,7 @@ def request(strategy: Strategy, name: str, portfolio: str, config: Config, wish:
 
 
 def digests(strategy: Strategy, config: Config) -> Mapping[str, str]:
-    """Return the digests of the strategy (text and parameters), of the settings that a run depends on, and of the
+    """Return the digests of the strategy (texts and parameters), of the settings that a run depends on, and of the
     code.
     """
     from sigc import __version__
@@ -185,8 +185,9 @@ def digests(strategy: Strategy, config: Config) -> Mapping[str, str]:
 
     settings = config.model_dump(mode="json", include={"data", "schedule", "broker", "execution", "safety"})
     params = "\n".join(f"{name}={value!r}" for name, value in strategy.params)
+    texts = "\0".join((strategy.text, *strategy.imports))
     return {
-        "strategy": _sha(f"{strategy.text}\n{params}"),
+        "strategy": _sha(f"{texts}\n{params}"),
         "config": _sha(canonical(settings)),
         "code": f"{__version__}-{jit.kernel_sources_digest()[:16]}",
     }

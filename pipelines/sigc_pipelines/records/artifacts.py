@@ -67,7 +67,7 @@ def write_weights(
     """Write the weights of a run, for each asset that is wanted or held."""
     rows = zip(names, wanted.tolist(), target.tolist(), held.tolist(), strict=True)
     weights = {n: {"wanted": w if w == w else 0.0, "target": t, "held": h} for n, w, t, h in rows if w or t or h}
-    return _write(folder_of(work_dir, run) / "weights.json", _json(weights))
+    return write_text(folder_of(work_dir, run) / "weights.json", _json(weights))
 
 
 def read_weights(work_dir: Path, run: str) -> dict[str, dict[str, float]]:
@@ -100,9 +100,9 @@ def write_account(ledger: Ledger, run: str, render: Render | None = None) -> Pat
         failpoint("artifacts:before")
         path = folder_of(ledger.directory, run) / _ACCOUNT
         if render is not None:
-            _write(path.with_name("report.html"), render(account))
+            write_text(path.with_name("report.html"), render(account))
         # After the report: `refresh` reads this file alone to see if both are up to date.
-        _write(path, _json(plain(account)))
+        write_text(path, _json(plain(account)))
         failpoint("artifacts:after")
         return path.parent
 
@@ -160,7 +160,8 @@ def _json(data: Mapping[str, Any]) -> str:
     return json.dumps(data, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
 
-def _write(path: Path, text: str) -> Path:
+def write_text(path: Path, text: str) -> Path:
+    """Write a file whole, on the disk when it returns. Raise E300."""
     with _told(path):
         make_private(path.parent)
         part = path.with_name(f".{path.name}.part")

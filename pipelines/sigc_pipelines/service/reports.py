@@ -35,16 +35,21 @@ DrawReport = Callable[[sqlite3.Connection, Path, BookKey, Mapping[str, float], s
 
 
 def write_reports(
-    connection: sqlite3.Connection, work_dir: Path, entry: StrategyEntry, sizing: str, draw: DrawReport
+    connection: sqlite3.Connection,
+    work_dir: Path,
+    strategy: str,
+    params: Mapping[str, float],
+    sizing: str,
+    draw: DrawReport,
 ) -> tuple[Path, ...]:
     """Write the reports of all books of a strategy; none before it has traded. Raises E200."""
     from sigc.store.ledger import books
 
-    keys = [book.key for book in books.books(connection) if book.key.strategy == entry.name]
+    keys = [book.key for book in books.books(connection) if book.key.strategy == strategy]
     written = []
     for key in keys:
-        report = draw(connection, work_dir, key, parameters_of(entry), sizing)
-        name = entry.name if len(keys) == 1 else f"{entry.name}-{key.portfolio}"
+        report = draw(connection, work_dir, key, params, sizing)
+        name = strategy if len(keys) == 1 else f"{strategy}-{key.portfolio}"
         written.append(write_report(report, work_dir / FOLDER / file_name(report, name)))
     return tuple(written)
 

@@ -24,6 +24,7 @@ from sigc.daemon.runner import (
     Adopting,
     BookUpkeep,
     CheckedStrategy,
+    EditedText,
     RunEnd,
     RunHandle,
     RunOrder,
@@ -39,7 +40,6 @@ from sigc.store.ledger.action_rows import ActionEntry
 from sigc.store.ledger.adjustments import Adjustment
 from sigc.store.ledger.book_moves import BookMove
 from sigc.store.ledger.records import UNRESOLVED, BookKey, Outcome, RunKind, StageName
-from sigc_pipelines.assembly.parts import Compiled, compile_file
 from sigc_pipelines.assembly.trading import calendar_of, digests, with_capital
 from sigc_pipelines.backtest.backtest import pick_of
 from sigc_pipelines.brokers.protocol import Broker
@@ -62,8 +62,10 @@ from sigc_pipelines.service.bounded import BoundedReads, kept_within
 from sigc_pipelines.service.metrics_feed import count_from_here, tell_book, tell_doubts
 from sigc_pipelines.service.reconciled import reconcile_job, reconciled
 from sigc_pipelines.service.reports import DrawReport, write_reports
-from sigc_pipelines.service.runner_checks import broker_check, checked, data_check
+from sigc_pipelines.service.run_ends import run_end
+from sigc_pipelines.service.runner_checks import broker_check, data_check
 from sigc_pipelines.service.scripts import keep_said, run_script
+from sigc_pipelines.service.strategy_texts import StrategyTexts
 from sigc_pipelines.service.workspaces import Workspaces, alive
 from sigc_pipelines.stopping.breaker_closing import close_by_breakers
 from sigc_pipelines.stopping.close_book import close_book
@@ -93,6 +95,7 @@ class DaemonRunner:
     ) -> None:
         self._config, self._strategies, self._services, self._output = config, strategies, services, output
         self._spaces = Workspaces(config, services)
+        self._texts = StrategyTexts(strategies, services.ledger.directory)
         self._turn = threading.Lock()
         self._resolving = threading.Lock()
         self._calendar: Calendar | None = None
@@ -101,9 +104,17 @@ class DaemonRunner:
         self._broker = self._opened_broker(services.clock)
         halt_before_live(services.ledger, self._broker)
 
-    def check(self) -> tuple[CheckedStrategy, ...]:
-        """Check every strategy file. Return its errors and warnings."""
-        return tuple(checked(entry, self._config.safety) for entry in self._strategies)
+    def check(self, *, goes_on: bool = False) -> tuple[CheckedStrategy, ...]:
+        """Load and check every strategy file. Return its errors and warnings."""
+        return self._texts.load(self._config.safety, goes_on=goes_on)
+
+    def put_in_force(self) -> None:
+        """Write down which texts are in force."""
+        self._texts.put_in_force()
+
+    def edited(self) -> Mapping[str, EditedText]:
+        """Return, by strategy, files that are not what was loaded."""
+        return self._texts.edited()
 
     def run(self, order: RunOrder, watch: RunHandle) -> RunEnd:
         """Carry out one run of any kind this version knows."""
@@ -219,7 +230,7 @@ class DaemonRunner:
         if entry is None:
             return None
         as_of = self._as_of()
-        compiled = compile_file(entry.file, entry.params).strategy
+        compiled = self._texts.compiled(strategy, entry.params).strategy
         reading = partial(load, compiled, self._spaces.workspace(None, strategy), as_of)
         found = self._bounded(strategy).ask("load", self._config.execution.load_deadline_s, reading)
         dates = found.grid.dates
@@ -233,7 +244,7 @@ class DaemonRunner:
         """Check the data sources that are files, and the broker's account."""
         directory = Path(self._config.data.directory).expanduser()
         return {
-            "data_connection": data_check(self._strategies, directory),
+            "data_connection": data_check(directory),
             "broker_connection": broker_check(self._broker, self._services.ledger, self._services.clock),
         }
 
@@ -244,7 +255,7 @@ class DaemonRunner:
     # Trading.
 
     def _carry_out(self, order: RunOrder, watch: RunHandle) -> RunEnd:
-        compiled = compile_file(order.file, order.params)
+        compiled = self._texts.of(order)
         config = with_capital(self._config, order.capital)
         portfolio = pick_of(compiled.strategy, order.portfolio).name
         request = Request(
@@ -268,7 +279,8 @@ class DaemonRunner:
         if order.kind == RunKind.TRADE and not ended.scratch:
             tell_doubts(self._services.metrics, self._services.ledger, ended.run.id, order.strategy)
             tell_book(self._services.metrics, self._services.ledger, BookKey(order.strategy, portfolio))
-        return self._end(ended, compiled)
+        is_decided = self._is_decided(ended.run.id)
+        return run_end(ended, compiled, self._output.run_result(ended), is_before_trading=not is_decided)
 
     @contextmanager
     def _desk(self, order: RunOrder, config: Config) -> Iterator[Trading]:
@@ -312,7 +324,7 @@ class DaemonRunner:
             is_traded = any(book.key.strategy == strategy for book in books.books(connection))
         if entry is None or not is_traded:
             return (), tuple(f.message for f in publish(self._services.ledger, self._config.audit))
-        compiled = compile_file(entry.file, entry.params)
+        compiled = self._texts.compiled(strategy, entry.params)
         config = with_capital(self._config, entry.capital)
         key = BookKey(strategy, pick_of(compiled.strategy, entry.portfolio).name)
         feed = FreshFeed(compiled.strategy, self._spaces.workspace(watch, strategy), config.execution.capital)
@@ -328,23 +340,6 @@ class DaemonRunner:
             doubtful = [i for i in orders.in_flight(connection) if i.key.strategy == strategy and i.state in UNRESOLVED]
         return (f"{len(doubtful)} order(s) without a known outcome",) if doubtful else ()
 
-    def _end(self, ended: Ended, compiled: Compiled) -> RunEnd:
-        run = ended.run
-        outcome, message = run.outcome, run.message
-        if outcome is Outcome.OPEN:
-            outcome, message = Outcome.UNRESOLVED, "orders may be out: they are being resolved"
-        return RunEnd(
-            outcome,
-            message,
-            {str(stage.name): stage.seconds for stage in ended.stages},
-            run.key.session,
-            run.as_of,
-            not self._is_decided(run.id),
-            (*compiled.warnings, *ended.problems),
-            dict(self._output.run_result(ended)),
-            ended.waiting,
-        )
-
     def _is_decided(self, run: str) -> bool:
         with self._services.ledger.reading() as connection:
             return runs.is_decided(connection, run)
@@ -352,7 +347,7 @@ class DaemonRunner:
     # Computing.
 
     def _compute(self, order: RunOrder, watch: RunHandle) -> RunEnd:
-        compiled = compile_file(order.file, order.params)
+        compiled = self._texts.of(order)
         space = self._spaces.workspace(watch, order.strategy)
         feed = FreshFeed(compiled.strategy, space, self._config.execution.capital)
         watch.stage("load")
@@ -378,7 +373,7 @@ class DaemonRunner:
         for number, entry in enumerate(wanted, 1):
             alive(watch)
             space = replace(self._spaces.workspace(watch, entry.name), ttl_hours=0.0)
-            compiled = compile_file(entry.file, entry.params).strategy
+            compiled = self._texts.compiled(entry.name, entry.params).strategy
             bounded = self._bounded(entry.name, watch)
             loaded = bounded.ask("load", self._config.execution.load_deadline_s, partial(load, compiled, space))
             last = str(loaded.grid.dates[-1].astype("datetime64[D]")) if len(loaded.grid.dates) else ""
@@ -397,7 +392,8 @@ class DaemonRunner:
         with contextlib.closing(self._services.ledger.reader()) as connection:
             for number, entry in enumerate(wanted, 1):
                 alive(watch)
-                files = write_reports(connection, self._work_dir, entry, sizing, self._output.report)
+                params = dict(self._texts.compiled(entry.name, entry.params).strategy.params)
+                files = write_reports(connection, self._work_dir, entry.name, params, sizing, self._output.report)
                 written += [str(path.relative_to(self._work_dir)) for path in files]
                 watch.progress(number, len(wanted), entry.name)
         message = ", ".join(written) or "nothing has been traded yet"

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import platform
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -40,13 +41,16 @@ from sigc.daemon.reconcile_loop import UnwatchedRun, write_verdict
 from sigc.daemon.runs import LiveRun
 from sigc.errors import SigcError
 from sigc.host.cgroup import ControlGroup, worker_threads
+from sigc.host.systemd import is_manager
 from sigc.host.usage import usable_cpus
 from sigc.store.ledger import jobs, meta, runs
+from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.proof import prove
 
 NO_CLUSTER = "the cluster does not answer"
 _EXTENDED_S = 60.0  # by which systemd's start timeout is extended at a time
 _ANSWERS_S = 30.0  # longest delay of readiness by orders whose outcome the broker does not tell, beyond their grace
+_TAKEN_S = 2.0  # from one look at a work dir that is in use to the next
 ALIVE = "alive"  # the file with the time at which the daemon was last alive
 log = logging.getLogger("sigc.daemon")
 T = TypeVar("T")
@@ -58,12 +62,13 @@ async def boot(daemon: Controller, first_checks: Callable[[], Awaitable[None]]) 
     with _no_collections():
         _step(daemon, "the ledger is opened")
         opening = partial(daemon.parts.open_ledger, start.config, work_dir, daemon.clock)
-        daemon.has_books(await LedgerThreads.open(opening))
+        daemon.has_books(await _patiently(daemon, _opened(daemon, opening)))
         # Read before the background task writes it again: it dates the end of the life before.
         alive = await asyncio.to_thread(read_alive, work_dir)
         zone = start.config.schedule.timezone
         # True if the life before has no recorded end.
-        if await daemon.books.write(lambda tx: meta.begin(tx, alive.isoformat() if alive else "", zone)):
+        was_cut_off = await daemon.books.write(lambda tx: meta.begin(tx, alive.isoformat() if alive else "", zone))
+        if was_cut_off:
             log.warning("the daemon before was cut off", extra={"alive": str(alive)})
         for scope in await daemon.books.write(partial(take_in, work_dir=work_dir)):
             log.warning("halted by the kill file", extra={"scope": scope or "everything"})
@@ -77,7 +82,12 @@ async def boot(daemon: Controller, first_checks: Callable[[], Awaitable[None]]) 
         daemon.quota = await asyncio.to_thread(limit_processors, start.config, daemon.quota)
         daemon.cluster = cluster_of(start.config, has_quota=daemon.quota is not None)
         _step(daemon, "strategies are checked")
-        daemon.put_in_force(await make_in_force(daemon, start.configured))
+        new = await make_in_force(daemon, start.configured, goes_on=was_cut_off)
+        try:
+            await asyncio.to_thread(new.runner.put_in_force)
+        except SigcError as failure:
+            log.error("%s", failure)
+        daemon.put_in_force(new)
         daemon.versions = await asyncio.to_thread(versions)
     _step(daemon, "runs that were left open get their verdicts")
     # Before the schedule: a trade left open must be resolved before its strategy can trade again.
@@ -94,6 +104,20 @@ async def boot(daemon: Controller, first_checks: Callable[[], Awaitable[None]]) 
     await first_checks()
     daemon.why, daemon.phase = "", Phase.RUNNING
     return asyncio.get_running_loop().create_task(daemon.timetable.run())
+
+
+async def _opened(daemon: Controller, opening: Callable[[], Ledger]) -> LedgerThreads:
+    """Open the ledger. Under systemd wait while another process, such as a `sigc run`, has the work dir."""
+    while True:
+        try:
+            return await LedgerThreads.open(opening)
+        except SigcError as taken:
+            if taken.diagnostics[0].code != "E311" or not is_manager(os.environ):
+                raise
+            if daemon.why != taken.diagnostics[0].message:
+                log.warning("%s; waiting for it", taken)
+            daemon.why = taken.diagnostics[0].message
+            await asyncio.sleep(_TAKEN_S)
 
 
 @contextmanager
@@ -115,12 +139,15 @@ def _step(daemon: Controller, name: str) -> None:
     log.debug("%s", name)
 
 
-async def make_in_force(daemon: Controller, found: Configured) -> InForce:
-    """Return a runner of the configuration with every strategy checked. Raise all errors of the strategies."""
+async def make_in_force(daemon: Controller, found: Configured, *, goes_on: bool = False) -> InForce:
+    """Return a runner of the configuration with every strategy checked. Raise all errors of the strategies.
+
+    goes_on: with the texts of strategies that were in force when the daemon was cut off.
+    """
     config, services = found.loaded.config, daemon.services()
     runner = await asyncio.to_thread(daemon.parts.make_runner, config, found.strategies, services)
     try:
-        checked = await asyncio.to_thread(runner.check)
+        checked = await asyncio.to_thread(partial(runner.check, goes_on=goes_on))
         problems = [d for one in checked for d in one.problems if d.severity == "error"]
         if problems:
             raise SigcError(*problems)

@@ -109,6 +109,7 @@ async def _reload(daemon: Controller, who: str, *, confirmed: str) -> ReloadRepl
     payload = {"changes": [_plain(change) for change in told], "digest": found.digest, "files": files}
     try:
         # Everything that may fail comes before the swap, and the audit is on disk before anything changes.
+        await asyncio.to_thread(new.runner.put_in_force)
         await daemon.books.audit(AuditEvent("config.reloaded", payload, who=who))
         open_log(log_settings(found.loaded.config, work_dir, daemon.start.options.is_background), daemon.doors.secrets)
     except BaseException:

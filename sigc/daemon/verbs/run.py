@@ -124,6 +124,8 @@ async def _run(call: VerbCall[Controller], request: RunRequest, kind: str) -> Ru
         before = await daemon.runs.known(id)
         if before is not None:
             return before  # idempotent: this key was used already, maybe before a restart
+    if kind == "trade" and is_known:
+        await _refuse_edited(daemon, entry.name)
     order = RunOrder(
         ids[0] if ids else daemon.new_id(),
         entry.name,
@@ -138,8 +140,19 @@ async def _run(call: VerbCall[Controller], request: RunRequest, kind: str) -> Ru
         reason=request.reason,
         who=who_of(call),
         capital=entry.capital,
+        takes_file=request.file != "",
     )
     return (await daemon.order(order)).status()
+
+
+async def _refuse_edited(daemon: Controller, strategy: str) -> None:
+    """Raise E901 if a strategy's file is edited: whoever trades it by hand may mean either text."""
+    found = (await asyncio.to_thread(daemon.in_force.runner.edited)).get(strategy)
+    if found is None:
+        return
+    shown = f"`sigc run {found.file} --dry-run` shows what it would trade"
+    hint = f"`sigc reload` loads it; {shown}; jobs trade the loaded text"
+    raise refusal(f"edited, not loaded: {found.text}", hint)
 
 
 def _ids(call: VerbCall[Controller]) -> tuple[str, ...]:

@@ -54,10 +54,18 @@ class Library:
 
 
 def library(
-    module: Module, path: Path, roots: tuple[Path, ...], sources: dict[str, str], found: list[Diagnostic]
+    module: Module,
+    path: Path,
+    roots: tuple[Path, ...],
+    sources: dict[str, str],
+    found: list[Diagnostic],
+    imported: Mapping[str, str],
 ) -> Library:
-    """Return the names of a file and all its imports. Texts are added to `sources`, errors to `found`."""
-    importer = _Importer(roots, sources, found)
+    """Return the names of a file and all its imports. Texts are added to `sources`, errors to `found`.
+
+    imported: texts of imports that are known, by their path in `sources`.
+    """
+    importer = _Importer(roots, sources, found, imported)
     main = importer.names(module, path, ())
     return Library(main, {n.path: n for n in (built_in(), *importer.known.values(), main)})
 
@@ -73,8 +81,15 @@ def built_in() -> Names:
 
 
 class _Importer:
-    def __init__(self, roots: tuple[Path, ...], sources: dict[str, str], found: list[Diagnostic]) -> None:
+    def __init__(
+        self,
+        roots: tuple[Path, ...],
+        sources: dict[str, str],
+        found: list[Diagnostic],
+        imported: Mapping[str, str],
+    ) -> None:
         self.roots = roots
+        self.imported = imported
         self.sources = sources
         self.found = found
         self.count = 0
@@ -134,14 +149,14 @@ class _Importer:
         return self.known.get(target)
 
     def _read(self, item: Import, target: Path, path: Path, chain: tuple[Path, ...]) -> None:
+        shown = str(path.parent / item.path)
         try:
-            text = read_text(target)
+            text = self.imported[shown] if shown in self.imported else read_text(target)
         except SigcError as failure:
             first = failure.diagnostics[0]
             message = first.message.replace(str(target), item.path)
             self.found.append(Diagnostic(first.code, message, item.span, hint=first.hint))
             return
-        shown = str(path.parent / item.path)
         self.sources[shown] = text
         inner, errors = parse(text, shown)
         self.found += errors

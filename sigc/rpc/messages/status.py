@@ -68,7 +68,8 @@ class StrategyStatus:
     """A strategy: active, paused, disabled or halted; its last run and how it ended; when it is due next.
 
     filled: open, all, part or none of the last run's orders that the broker took; '' if it took none. waiting: its
-    orders that wait for the open; its status is `waiting` then.
+    orders that wait for the open; its status is `waiting` then. edited: that its file is not what was loaded, '' if it
+    is.
     """
 
     name: str
@@ -79,6 +80,7 @@ class StrategyStatus:
     run: str = ""
     filled: str = ""
     waiting: WaitingOrders | None = None
+    edited: str = ""
 
 
 @dataclass(frozen=True, slots=True)
