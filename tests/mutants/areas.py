@@ -272,11 +272,13 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "pipelines/sigc_pipelines/checks/account.py": ("tests/checks/test_account.py",),
         "pipelines/sigc_pipelines/reconcile/adopt.py": (
+            "tests/reconcile/test_adopting.py",
             "tests/reconcile/test_books.py",
             "tests/reconcile/test_differences.py",
         ),
         "pipelines/sigc_pipelines/reconcile/causes.py": ("tests/reconcile/test_causes.py",),
         "pipelines/sigc_pipelines/reconcile/differences.py": (
+            "tests/reconcile/test_comparing.py",
             "tests/reconcile/test_differences.py",
             "tests/reconcile/test_books.py",
         ),
