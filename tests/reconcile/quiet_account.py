@@ -29,7 +29,7 @@ NOW = datetime(2016, 1, 6, 12, tzinfo=UTC)
 class Quiet(Street):
     """A broker that trades. looks: seconds after `NOW` at which it was asked what it holds; asked_since: for orders.
 
-    answers_at: it is silent before; cancels_after: seconds from a cancel until the order is cancelled.
+    answers_at: it is silent before; takes_s: to say what it holds; cancels_after: seconds from a cancel until the order is cancelled.
     """
 
     def __init__(self, clock: HandClock, cash: int = 0, **held: int) -> None:
@@ -39,11 +39,13 @@ class Quiet(Street):
         self.looks: list[float] = []
         self.asked_since: list[datetime] = []
         self.answers_at: datetime | None = None
+        self.takes_s = 0.0
         self.cancels_after: dict[str, float] = {}
         self.cancelled_at: dict[str, datetime] = {}
 
     def positions(self) -> dict[str, Decimal]:
         self.looks.append((self.now() - NOW).total_seconds())
+        self.hand_clock.sleep(self.takes_s)
         if self.answers_at is not None and self.now() < self.answers_at:
             raise UnreachableError("no answer")
         return super().positions()

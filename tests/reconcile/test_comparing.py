@@ -161,6 +161,14 @@ def test_what_differs_is_looked_at_again_until_patience_is_over(
     assert (found, street.looks) == ((BrokerDifference("A", D(0), D(1)),), looks)
 
 
+def test_reads_lag_by_two_seconds_at_most(desk: Desk) -> None:
+    """Each takes 0.3: the last begins after 2 seconds, and before 3."""
+    street = Quiet(desk.clock, A=1)
+    street.takes_s = 0.3
+    settled_differences(desk.ledger, street, desk.clock, 20.0)
+    assert street.looks == [0.0, 0.4, 0.9, 1.6, 2.7]
+
+
 def test_what_agrees_is_looked_at_once_after_the_fills_that_were_told(desk: Desk) -> None:
     intent = ordered(desk, "sigc-1")
     street = Quiet(desk.clock)
