@@ -211,7 +211,7 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "sigc/store/ledger/orders.py": ("tests/store/test_order_states.py", "tests/store/test_orders.py"),
         "sigc/store/ledger/price_marks.py": ("tests/store/test_books.py",),
         "sigc/store/history/lots.py": ("tests/store/test_lots.py",),
-        "sigc/store/history/statement.py": ("tests/store/test_statement.py",),
+        "sigc/store/history/statement.py": ("tests/store/test_statement_by_hand.py",),
         "sigc/store/backup.py": ("tests/store/test_backup_folders.py",),
         "sigc/store/ledger/proof.py": ("tests/store/test_proof.py",),
         "sigc/store/ledger/replay.py": ("tests/store/test_proof.py", "tests/store/test_actions.py"),

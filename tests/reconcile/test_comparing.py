@@ -223,7 +223,9 @@ def test_a_session_that_was_traded_may_be_traded_again_and_one_before_it_not(des
 
 def test_a_broker_that_agrees_or_is_silent(desk: Desk) -> None:
     street = Quiet(desk.clock)
+    at_broker(street, ordered(desk, "sigc-1"), 0)
     assert told(desk, street) == []
+    assert street.asked_since == [NOW - HOUR, NOW]  # where nothing differs, fills are not looked for
     street.answers_at = NOW + HOUR
     assert told(desk, street) == [
         ("E601", Severity.WARNING, "the broker does not say what it holds, so a trade would fail: no answer")
