@@ -214,7 +214,7 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "sigc/store/history/statement.py": ("tests/store/test_statement_by_hand.py",),
         "sigc/store/backup.py": ("tests/store/test_backup_folders.py",),
         "sigc/store/ledger/proof.py": ("tests/store/test_proof.py",),
-        "sigc/store/ledger/replay.py": ("tests/store/test_proof.py", "tests/store/test_actions.py"),
+        "sigc/store/ledger/replay.py": ("tests/store/test_proof.py",),
         "sigc/store/outbox/deliveries.py": ("tests/alerts/test_outbox.py", "tests/alerts/test_courier.py"),
         "sigc/store/outbox/raise_alerts.py": ("tests/alerts/test_outbox.py", "tests/alerts/test_rules.py"),
         "pipelines/sigc_pipelines/brokers/alpaca/answers.py": (
