@@ -193,7 +193,9 @@ def _put(part: Path, work_dir: Path, aside: Path | None, *, keeps_paper: bool) -
         for name in (FILE, PAPER):
             if (work_dir / name).exists() and name in names:
                 _settle(work_dir / name)
-                os.link(work_dir / name, aside / name)
+                # Only what is replaced: to rename a file to another name of itself would leave it where it is.
+                if (part / name).exists():
+                    os.link(work_dir / name, aside / name)
     for name in names:
         new, old = part / name, work_dir / name
         is_replaced_by_itself = old.is_file() and new.exists()

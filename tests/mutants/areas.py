@@ -211,10 +211,10 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "sigc/store/ledger/orders.py": ("tests/store/test_order_states.py", "tests/store/test_orders.py"),
         "sigc/store/ledger/price_marks.py": ("tests/store/test_books.py",),
         "sigc/store/history/lots.py": ("tests/store/test_lots.py",),
-        "sigc/store/history/statement.py": ("tests/store/test_statement.py",),
-        "sigc/store/backup.py": ("tests/store/test_backup.py",),
+        "sigc/store/history/statement.py": ("tests/store/test_statement_by_hand.py",),
+        "sigc/store/backup.py": ("tests/store/test_backup_folders.py",),
         "sigc/store/ledger/proof.py": ("tests/store/test_proof.py",),
-        "sigc/store/ledger/replay.py": ("tests/store/test_proof.py", "tests/store/test_actions.py"),
+        "sigc/store/ledger/replay.py": ("tests/store/test_proof.py",),
         "sigc/store/outbox/deliveries.py": ("tests/alerts/test_outbox.py", "tests/alerts/test_courier.py"),
         "sigc/store/outbox/raise_alerts.py": ("tests/alerts/test_outbox.py", "tests/alerts/test_rules.py"),
         "pipelines/sigc_pipelines/brokers/alpaca/answers.py": (
@@ -271,15 +271,9 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "tests/brokers/test_folder_contract.py",
         ),
         "pipelines/sigc_pipelines/checks/account.py": ("tests/checks/test_account.py",),
-        "pipelines/sigc_pipelines/reconcile/adopt.py": (
-            "tests/reconcile/test_books.py",
-            "tests/reconcile/test_differences.py",
-        ),
+        "pipelines/sigc_pipelines/reconcile/adopt.py": ("tests/reconcile/test_adopting.py",),
         "pipelines/sigc_pipelines/reconcile/causes.py": ("tests/reconcile/test_causes.py",),
-        "pipelines/sigc_pipelines/reconcile/differences.py": (
-            "tests/reconcile/test_differences.py",
-            "tests/reconcile/test_books.py",
-        ),
+        "pipelines/sigc_pipelines/reconcile/differences.py": ("tests/reconcile/test_comparing.py",),
         "pipelines/sigc_pipelines/reconcile/evidence.py": (
             "tests/reconcile/test_evidence.py",
             "tests/reconcile/test_books.py",

@@ -85,6 +85,8 @@ def test_an_estimate_takes_the_cash_that_is_left() -> None:
         (5, -5, GapCause.TRANSFER),
         (-100, -60, GapCause.RECALL),
         (-100, 0, GapCause.RECALL),
+        (-100, 1, GapCause.TRANSFER),
+        (-100, -50, GapCause.SPLIT),
         (100, 0, GapCause.DELISTING),
         (0, 100, GapCause.TRANSFER),
     ],
@@ -253,6 +255,22 @@ def test_the_names_of_three_orders_are_enough() -> None:
         assert end in found["A"].text
 
 
+def test_one_share_under_another_name_is_a_new_name_too() -> None:
+    both = told(differs("A", 1, 0), differs("B", 0, 1))
+    assert {asset: (one.cause, one.other) for asset, one in both.items()} == {
+        "A": (GapCause.RENAME, "B"),
+        "B": (GapCause.RENAME, "A"),
+    }
+
+
+def test_an_action_explains_its_own_assets_alone() -> None:
+    """Three for two of B, which differs too; of all of A gone, half a share of it, no split is left."""
+    split = [Action(DAY, "B", ActionKind.SPLIT, Fraction(3, 2))]
+    found = told(differs("A", 10, 13), differs("B", 100, 150), actions=split)
+    assert {asset: one.cause for asset, one in found.items()} == {"A": GapCause.TRANSFER, "B": GapCause.SPLIT}
+    assert told(BrokerDifference("B", D("0.5"), D(0)), actions=split)["B"].cause is GapCause.DELISTING
+
+
 def test_all_of_it_under_another_name_is_a_new_name_in_either_order() -> None:
     for found in ([differs("A", 10, 0), differs("B", 0, 10)], [differs("B", 0, 10), differs("A", 10, 0)]):
         both = told(*found, differs("C", 1, 2))
@@ -270,6 +288,7 @@ def test_all_of_it_under_another_name_is_a_new_name_in_either_order() -> None:
     ("found", "is_other"),
     [
         ([(10, 0), (-5, 0)], True),
+        ([(1, 0), (-5, 0)], True),
         ([(10, 0)], False),  # one that is gone is an end of it
         ([(10, 0), (5, 1)], False),
         ([(10, 0), (5, 0), (0, 3)], False),  # there is something else

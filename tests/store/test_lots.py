@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sigc.actions import Action
 from sigc.store.history.lots import BookCharge, BookEvent, BookRecord, SessionFill, book_events, record
 from sigc.store.ledger import books
 from sigc.store.ledger.action_effects import EFFECT, PAYMENT, Amounts
@@ -20,6 +21,7 @@ from sigc.store.ledger.action_rows import ActionEntry
 from sigc.store.ledger.adjustments import Adjustment, GapCause
 from sigc.store.ledger.connection import FILE, connect_reader
 from sigc.store.ledger.records import BookKey, Fill, Side
+from tests.store import actions_desk
 from tests.store.test_proof import whole as whole  # a work dir with every kind of event
 
 D = Decimal
@@ -27,11 +29,12 @@ KEY = BookKey("momentum", "main")
 AT = datetime(2024, 1, 2, 15, tzinfo=UTC)
 
 
-def fill(change: int, price: str, asset: str = "A", session: str = "2024-01-02", commission: str = "0") -> SessionFill:
-    side = Side.BUY if change > 0 else Side.SELL
-    return SessionFill(
-        session, Fill(f"{session} {change}", "o", asset, side, D(abs(change)), D(price), D(commission), AT)
-    )
+def fill(
+    change: int | str, price: str, asset: str = "A", session: str = "2024-01-02", commission: str = "0"
+) -> SessionFill:
+    size = D(change)
+    side = Side.BUY if size > 0 else Side.SELL
+    return SessionFill(session, Fill(f"{session} {change}", "o", asset, side, abs(size), D(price), D(commission), AT))
 
 
 def action(kind: str, into: str = "", **amounts: object) -> ActionEntry:
@@ -58,6 +61,16 @@ def test_a_short_position_gains_when_it_is_bought_back_lower() -> None:
     assert lots(found) == [("2024-01-02", 20, 900)]
 
 
+def test_parts_of_a_share_are_lots_too() -> None:
+    """Twice half a share; and a share sold short at 10, half of which is bought back at 8."""
+    assert lots(record([fill("0.5", "10"), fill("0.5", "12")])) == [
+        ("2024-01-02", D("0.5"), 5),
+        ("2024-01-02", D("0.5"), 6),
+    ]
+    found = record([fill(-1, "10"), fill("0.5", "8")])
+    assert (found.realised, lots(found)) == (1, [("2024-01-02", D("-0.5"), -5)])
+
+
 @pytest.mark.parametrize(
     ("entry", "held", "realised", "dividends"),
     [
@@ -72,6 +85,16 @@ def test_a_short_position_gains_when_it_is_bought_back_lower() -> None:
         # One of B for two: 50 and the half brings 30; of the cost of 1,012 the half share had 10, the oldest.
         (action("merge", "B", change=-101, into_change=50, fraction="0.5", cash=30), {"B": [Fraction(99, 2), Fraction(1, 2)]}, 20, 0),
         (action("spinoff", "B", into_change=10), {"A": [100, 1], "B": [10]}, 0, 0),
+        # Three for two: 151, and the half brings 4; it is of the first lot, of 150 for 1,000.
+        (action("split", change=50, fraction="0.5", cash=4), {"A": [Fraction(299, 2), Fraction(3, 2)]}, 4 - Fraction(10, 3), 0),
+        # All of it for cash alone beside no share of B; and for nothing.
+        (action("merge", "B", change=-101, cash=1050), {}, 38, 0),
+        (action("merge", "B", change=-101), {}, -1012, 0),
+        # No fraction, and cash beside the shares.
+        (action("merge", "B", change=-101, into_change=50, cash=30), {"B": [Fraction(5000, 101), Fraction(50, 101)]}, 30, 0),
+        # A later word on what an end was worth; a split that leaves nothing.
+        (action("delist", cash=5), {"A": [100, 1]}, 5, 0),
+        (action("split", change=-101), {}, -1012, 0),
         (action("spinoff", "B", cash="7"), {"A": [100, 1]}, 0, 7),
     ],
 )  # fmt: skip
@@ -82,6 +105,53 @@ def test_corporate_actions_move_lots(
     assert {asset: [lot.quantity for lot in own] for asset, own in found.lots.items()} == held
     assert (found.realised, found.dividends) == (realised, dividends)
     assert_balanced(found, [fill(100, "10"), fill(1, "12"), entry])
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_part_of_a_position_leaves_out_of_its_oldest_lots(sign: int) -> None:
+    """100 at 10 and 50 at 20: of 120 under a new name 20 are at 20, and so are the 30 that stay."""
+    bought = [fill(100 * sign, "10"), fill(50 * sign, "20", session="2024-01-04")]
+    found = record([*bought, action("rename", "B", change=-120 * sign, into_change=120 * sign)])
+    assert lots(found, "B") == [("2024-01-02", 100 * sign, 1000 * sign), ("2024-01-04", 20 * sign, 400 * sign)]
+    assert lots(found) == [("2024-01-04", 30 * sign, 600 * sign)]
+    # What moves the other way takes nothing along.
+    back = record([fill("0.5", "10"), action("rename", "B", change="0.5", into_change="0.5")])
+    assert (lots(back), lots(back, "B")) == ([("2024-01-02", D("0.5"), 5)], [("2024-01-03", D("0.5"), 0)])
+
+
+def test_a_split_of_nothing_brings_shares_without_cost() -> None:
+    assert lots(record([action("split", change=5)])) == [("2024-01-03", 5, 0)]
+
+
+@pytest.mark.parametrize(
+    ("listed", "held", "realised"),
+    [
+        (actions_desk.action("rename", "A", 3, into="E"), {"E": [(51, 510)]}, 0),
+        # 25.5 of E, of which the half brings 9, and 51 in cash; it had cost 10.
+        (
+            actions_desk.action("merge", "A", 3, into="E", ratio=Fraction(1, 2), cash=1.0),
+            {"E": [(25, 500)]},
+            50,
+        ),
+        (actions_desk.action("spinoff", "A", 3, into="E", ratio=Fraction(1, 2)), {"A": [(51, 510)], "E": [(25, 0)]}, 5),
+        (actions_desk.action("delist", "A", 3, value=5.0), {}, -255),
+    ],
+)
+def test_a_sale_that_is_told_after_an_action_is_in_the_lots_before_it(
+    tmp_path: Path, listed: Action, held: dict[str, list[tuple[int, int]]], realised: int
+) -> None:
+    """101 at 10, and 50 sold at 10 the next day, of which nobody knew when the action was booked."""
+    with actions_desk.Desk(tmp_path) as desk:
+        desk.fill("A", 101, 0)
+        desk.lists(listed)
+        desk.book(5)
+        desk.fill("A", -50, 1)
+        with desk.ledger.reading() as connection:
+            found = record(book_events(connection, actions_desk.KEY))
+            kept = books.quantities(connection, actions_desk.KEY)
+    assert {asset: [(lot.quantity, lot.cost) for lot in own] for asset, own in found.lots.items()} == held
+    assert kept == {asset: sum(quantity for quantity, _ in own) for asset, own in held.items()}
+    assert found.realised == realised
 
 
 def test_what_was_owed_is_a_dividend_once() -> None:
@@ -107,11 +177,13 @@ def test_adjustments_are_trades_transfers_and_fees() -> None:
         entry("", 0, "3", None, GapCause.DIVIDEND),
         entry("", 0, "1000", None, GapCause.TRANSFER),
         entry("B", 10, "0", "7", GapCause.TRANSFER),
+        entry("C", 10, "0", "0", GapCause.SPIN_OFF),
     ]
     found = record(events)
     assert [*map(int, (found.realised, found.dividends, found.transfers))] == [80, 3, 1000 + 70]
     assert [*found.charges.items()] == [("fee", Fraction(-5))]
     assert lots(found) == [("2024-01-02", 120, 600)]
+    assert (lots(found, "B"), lots(found, "C")) == ([("2024-01-04", 10, 70)], [("2024-01-04", 10, 0)])
     assert_balanced(found, events)
 
 

@@ -23,6 +23,7 @@ from sigc.store.ledger.connection import FILE, connect_reader
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import BookKey, Charge, Fill, Side
 from sigc.store.ledger.replay import OF_BOOKS, OF_CONTROL, replay
+from tests.store import proved_book
 from tests.trading.script import D1, D2, D3, D4, free, written
 
 D = Decimal
@@ -63,10 +64,18 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return floor.work_dir
 
 
+@pytest.fixture(scope="module")
+def proved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger with every kind of record, written in a moment. A work dir."""
+    folder = tmp_path_factory.mktemp("proved")
+    proved_book.write(folder)
+    return folder
+
+
 @pytest.fixture
-def work(whole: Path, tmp_path: Path) -> Path:
+def work(proved: Path, tmp_path: Path) -> Path:
     """A copy of it, to be changed."""
-    shutil.copytree(whole, tmp_path / "work")
+    shutil.copytree(proved, tmp_path / "work")
     return tmp_path / "work"
 
 
@@ -83,12 +92,12 @@ def found(work: Path) -> list[str]:
         return [str(fault) for fault in proof.faults(connection)]
 
 
-def test_what_sigc_wrote_is_whole(work: Path) -> None:
-    with closing(connect_reader(work / FILE)) as connection:
-        tables = ("intents", "fills", "nav", "positions", "action_entries", "adjustments", "charge_shares", "control")
-        counts = {table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables}  # noqa: S608
-    assert all(counts.values()), counts
+def test_every_kind_of_record_comes_to_what_the_tables_say(work: Path) -> None:
+    """In whole, and in what a start reads."""
     assert found(work) == []
+    with closing(connect_reader(work / FILE)) as connection:
+        assert proof.faults(connection, is_whole=False) == ()
+        assert not connection.in_transaction
 
 
 @pytest.mark.parametrize(
@@ -209,7 +218,7 @@ def test_books_that_are_not_what_their_records_come_to_halt_all_until_a_person_a
 
 
 def test_other_halts_accept_nothing(work: Path) -> None:
-    change(work, "UPDATE books SET cash = cash + 1")
+    change(work, "UPDATE books SET cash = cash + 1 WHERE strategy = 'momentum'")
     with Ledger.open(work, SystemClock()) as ledger:
         with ledger.transaction("control") as tx:
             assert lift(tx, work, "momentum", "ann", "prices are well").seen()
@@ -227,7 +236,7 @@ def test_what_changed_after_the_halt_named_a_difference_is_not_accepted_with_it(
             halting.halt_by_hand(tx, "", "bob", "the market is odd")
         with ledger.transaction("control") as tx:
             proof.prove(tx)
-    change(work, "UPDATE books SET cash = cash - 700")
+    change(work, "UPDATE books SET cash = cash - 700 WHERE strategy = 'momentum'")
     with Ledger.open(work, SystemClock()) as ledger:
         with ledger.transaction("control") as tx:
             lifted = lift(tx, work, "", "ann", "I booked a gift")
@@ -245,6 +254,39 @@ def test_what_changed_after_the_halt_named_a_difference_is_not_accepted_with_it(
             assert control.get(tx.connection, control.HALTED, "") is None
 
 
+def test_a_difference_that_is_gone_when_its_halt_is_lifted_leaves_nothing_to_accept(work: Path) -> None:
+    change(work, "UPDATE positions SET quantity = quantity + 10 WHERE asset = 'A'")
+    with Ledger.open(work, SystemClock()) as ledger, ledger.transaction("control") as tx:
+        proof.prove(tx)
+    change(work, "UPDATE positions SET quantity = quantity - 10 WHERE asset = 'A'")
+    with Ledger.open(work, SystemClock()) as ledger, ledger.transaction("control") as tx:
+        assert lift(tx, work, "", "ann", "a slip").seen()
+        assert proof.accepted(tx.connection) == ()
+        assert control.get(tx.connection, control.HALTED, "") is None
+
+
+def test_what_no_run_is_sized_by_halts_nothing_and_is_in_nobody_s_way(work: Path) -> None:
+    """A fill and a NAV of the past differ: an audit tells them, a start does not, nor are they to be accepted."""
+    change(work, "UPDATE fills SET price = '1' WHERE number = 1")
+    change(work, "UPDATE nav SET nav = '1' WHERE session = '2016-01-05' AND strategy = 'two'")
+    with Ledger.open(work, SystemClock()) as ledger, ledger.transaction("control") as tx:
+        assert proof.prove(tx) == proof.Proof()
+    change(work, "UPDATE positions SET quantity = quantity + 10 WHERE asset = 'A'")
+    with Ledger.open(work, SystemClock()) as ledger, ledger.transaction("control") as tx:
+        assert [one.what for one in proof.prove(tx).faults] == ["A in momentum/main"]
+        assert lift(tx, work, "", "ann", "a gift").seen()
+        assert [one.scope for one in proof.accepted(tx.connection)] == ["A in momentum/main +10"]
+    assert [text.partition(":")[0] for text in found(work)] == ["fill x1", "NAV of two/main at 2016-01-05"]
+
+
+@pytest.mark.parametrize(("count", "end"), [(4, "b3: x"), (5, "b4: x"), (6, "b4: x and 1 more"), (9, "and 4 more")])
+def test_five_faults_are_shown_and_how_many_more(count: int, end: str) -> None:
+    text = proof.shown(tuple(proof.LedgerFault(f"b{n}", "x") for n in range(count)))
+    assert text.startswith("b0: x; b1: x; ")
+    assert text.endswith(end)
+    assert text.count("x") == min(count, 5)
+
+
 def test_a_damaged_file_is_not_traded_on(work: Path) -> None:
     """A page of the positions' tree is zeroed; the file opens, and answers most questions."""
     with closing(sqlite3.connect(work / FILE)) as connection:
@@ -260,3 +302,11 @@ def test_a_damaged_file_is_not_traded_on(work: Path) -> None:
         ledger.transaction("control") as tx,
     ):
         proof.prove(tx)
+
+
+def test_what_sigc_wrote_is_whole(whole: Path) -> None:
+    with closing(connect_reader(whole / FILE)) as connection:
+        tables = ("intents", "fills", "nav", "positions", "action_entries", "adjustments", "charge_shares", "control")
+        counts = {table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables}  # noqa: S608
+    assert all(counts.values()), counts
+    assert found(whole) == []

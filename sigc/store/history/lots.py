@@ -18,7 +18,7 @@ from __future__ import annotations
 import sqlite3
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -223,13 +223,26 @@ def record(events: Iterable[BookEvent]) -> BookRecord:
 def book_events(connection: sqlite3.Connection, key: BookKey) -> list[BookEvent]:
     """Return all events of a book, by session; within one: actions, fills, adjustments, charges."""
     parts: tuple[tuple[int, Iterable[BookEvent]], ...] = (
-        (ACTIONS, reversed(action_rows.entries_of_book(connection, key))),
+        (ACTIONS, _action_entries(connection, key)),
         (FILLS, _session_fills(connection, key)),
         (ADJUSTED, adjustments.of_book(connection, key)),
         (CHARGED, _book_charges(connection, key)),
     )
     found = [(event.session, rank, number, event) for rank, events in parts for number, event in enumerate(events)]
     return [event for *_, event in sorted(found, key=lambda one: one[:3])]
+
+
+def _action_entries(connection: sqlite3.Connection, key: BookKey) -> Iterable[ActionEntry]:
+    """Return the entries of actions, oldest first, each with all that was corrected of it since.
+
+    A fill that became known late is in its lots before the action is, which then moves what was really held.
+    """
+    found: dict[tuple[str, ...], ActionEntry] = {}
+    for entry in reversed(action_rows.entries_of_book(connection, key)):
+        part = (*entry.key, entry.step, entry.into, entry.session)
+        first = found.get(part)
+        found[part] = entry if first is None else replace(first, amounts=first.amounts + entry.amounts)
+    return found.values()
 
 
 def _session_fills(connection: sqlite3.Connection, key: BookKey) -> Iterator[SessionFill]:
