@@ -86,7 +86,7 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "tests/trading/test_stopping.py",
             "tests/trading/test_windows.py",
         ),
-        "pipelines/sigc_pipelines/live/rehearsal.py": ("tests/trading/test_rehearsal.py",),
+        "pipelines/sigc_pipelines/live/rehearsal.py": ("tests/trading/test_rehearsal_by_hand.py",),
         "pipelines/sigc_pipelines/live/rename_asset.py": ("tests/trading/test_renaming.py",),
         "pipelines/sigc_pipelines/live/account_capital.py": ("tests/trading/test_opening.py",),
         "pipelines/sigc_pipelines/live/open_run.py": ("tests/trading/test_opening.py",),
