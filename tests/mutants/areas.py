@@ -63,10 +63,7 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "tests/trading/test_acting.py",
             "tests/trading/test_actions.py",
         ),
-        "pipelines/sigc_pipelines/live/apply_fills.py": (
-            "tests/trading/test_sweep.py",
-            "tests/trading/test_stopping.py",
-        ),
+        "pipelines/sigc_pipelines/live/apply_fills.py": ("tests/trading/test_sweep.py",),
         "pipelines/sigc_pipelines/live/decision.py": ("tests/trading/test_decision.py",),
         "pipelines/sigc_pipelines/live/send_orders.py": (
             "tests/trading/test_execute.py",
@@ -89,7 +86,7 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "tests/trading/test_stopping.py",
             "tests/trading/test_windows.py",
         ),
-        "pipelines/sigc_pipelines/live/rehearsal.py": ("tests/trading/test_rehearsal.py",),
+        "pipelines/sigc_pipelines/live/rehearsal.py": ("tests/trading/test_rehearsal_by_hand.py",),
         "pipelines/sigc_pipelines/live/rename_asset.py": ("tests/trading/test_renaming.py",),
         "pipelines/sigc_pipelines/live/account_capital.py": ("tests/trading/test_opening.py",),
         "pipelines/sigc_pipelines/live/open_run.py": ("tests/trading/test_opening.py",),
@@ -117,7 +114,7 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "tests/trading/test_windows.py",
         ),
         "pipelines/sigc_pipelines/live/reversals.py": ("tests/trading/test_reversals.py",),
-        "pipelines/sigc_pipelines/live/scratch.py": ("tests/trading/test_scratch.py",),
+        "pipelines/sigc_pipelines/live/scratch.py": ("tests/trading/test_scratch_by_hand.py",),
         "pipelines/sigc_pipelines/live/slice_times.py": ("tests/trading/test_slice_times.py",),
         "pipelines/sigc_pipelines/live/stage_thread.py": ("tests/trading/test_stage_thread.py",),
         "pipelines/sigc_pipelines/live/tripping.py": ("tests/trading/test_tripping.py",),
@@ -125,14 +122,8 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "tests/trading/test_execute.py",
             "tests/trading/test_recover.py",
         ),
-        "pipelines/sigc_pipelines/stopping/breaker_closing.py": (
-            "tests/trading/test_breaker_closing.py",
-            "tests/trading/test_breakers.py",
-        ),
-        "pipelines/sigc_pipelines/stopping/cancel_open.py": (
-            "tests/trading/test_stopping.py",
-            "tests/trading/test_getting_out.py",
-        ),
+        "pipelines/sigc_pipelines/stopping/breaker_closing.py": ("tests/trading/test_breaker_closing_by_hand.py",),
+        "pipelines/sigc_pipelines/stopping/cancel_open.py": ("tests/trading/test_cancel_by_hand.py",),
         "pipelines/sigc_pipelines/stopping/closing_out.py": ("tests/trading/test_close_out_by_hand.py",),
         "pipelines/sigc_pipelines/stopping/halts.py": ("tests/trading/test_stopping_by_hand.py",),
         "pipelines/sigc_pipelines/stopping/close_book.py": (

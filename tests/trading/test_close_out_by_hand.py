@@ -411,6 +411,24 @@ def test_the_newest_known_volume_is_used_and_an_older_price_is_not(tmp_path: Pat
         }
 
 
+@pytest.mark.parametrize("is_decided", [False, True])
+def test_a_run_that_was_refused_since_leaves_the_higher_price_of_the_last_decision(
+    tmp_path: Path, *, is_decided: bool
+) -> None:
+    """10,000 an order are 50 shares at 200, the higher price; a decision since knows 125, which are 80."""
+    bounds: Volumes = {"A": ("200", "80000")}
+    with holding(tmp_path, {"A": (90, "100")}, bounds, safety={"max_order_value": 10_000.0}) as desk:
+        later = Run("refused", RunKey("scripted", "main", D3, slot="x"), D2, 0, desk.begun, "ann")
+        with desk.trading.ledger.transaction("plan") as tx:
+            runs.open_run(tx, later, {})
+            runs.close_run(tx, later, desk.begun, Outcome.REFUSED, "")
+        if is_decided:
+            desk.bought("two", D3, {"A": (1, "100")}, slot="y")
+            desk.decided("two", {"A": "100"}, {"A": ("125", "80000")})
+        parts = [int(i.quantity) for i in desk.close(A=91).orders]
+        assert parts == ([80, 11] if is_decided else [50, 40])
+
+
 def test_prices_are_those_of_the_last_decision_else_of_the_nav_else_what_was_paid(tmp_path: Path) -> None:
     with opened(tmp_path) as desk:
         desk.bought("one", D2, {"A": (10, "100"), "B": (10, "100"), "C": (10, "100"), "D": (10, "0")})

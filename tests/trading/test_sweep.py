@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -13,12 +14,19 @@ from typing import Any
 import pytest
 
 from sigc.clock import HandClock
-from sigc.store.ledger import books, orders, runs
+from sigc.store.ledger import books, control, orders, runs
 from sigc.store.ledger.connection import connect_reader
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import ZERO, BookKey, Charge, Fill, Intent, IntentState, Run, RunKey, Side
-from sigc_pipelines.brokers.protocol import Activities, BrokerOrder, OrderRequest, OrderStatus
-from sigc_pipelines.live.apply_fills import settle
+from sigc_pipelines.brokers.protocol import (
+    Activities,
+    BrokerOrder,
+    OrderRequest,
+    OrderStatus,
+    RejectedError,
+    UnreachableError,
+)
+from sigc_pipelines.live.apply_fills import cancel, settle
 
 AT = datetime(2024, 1, 2, 15, tzinfo=UTC)
 RUN = Run("run-1", RunKey("one", "main", "2024-01-02"), "2023-12-29", 0, AT, "ann")
@@ -33,13 +41,21 @@ class Told:
     activity: Activities = field(default_factory=lambda: Activities((), (), ""))
     book: list[BrokerOrder] = field(default_factory=list)
     asked: list[datetime] = field(default_factory=list)
+    meanwhile: Callable[[], object] = lambda: None  # done while it lists its orders
+    cancels: dict[str, Exception | None] = field(default_factory=dict)  # what each cancel is answered
 
     def activities(self, cursor: str) -> Activities:  # noqa: ARG002  # the next part, whatever was asked for
         return self.activity
 
     def orders(self, since: datetime) -> tuple[BrokerOrder, ...]:
         self.asked.append(since)
+        self.meanwhile()
         return tuple(o for o in self.book if o.status.is_open or (o.submitted is not None and o.submitted >= since))
+
+    def cancel(self, id: str) -> None:
+        answer = self.cancels.setdefault(id, None)
+        if answer is not None:
+            raise answer
 
     def has(self, id: str, status: OrderStatus, filled: int = 0, submitted: datetime = AT, message: str = "") -> None:
         request = OrderRequest(id, "A", Side.BUY, Decimal(10))
@@ -199,3 +215,109 @@ def test_without_orders_nothing_is_listed(tmp_path: Path) -> None:
         broker = Told()
         sweep(empty, broker)
         assert broker.asked == []
+
+
+ASKED, OTHERWISE = "cancelled by ann: enough", "the broker reports it as {} without a reason"
+
+
+@pytest.mark.parametrize(
+    ("is_asked", "status", "says"),
+    [
+        (True, At.CANCELLED, ASKED),
+        (False, At.CANCELLED, OTHERWISE.format("cancelled")),
+        (True, At.EXPIRED, OTHERWISE.format("expired")),
+        (False, At.REJECTED, OTHERWISE.format("rejected")),
+    ],
+)
+def test_an_end_without_a_reason_has_the_one_that_the_ledger_knows(
+    ledger: Ledger, status: OrderStatus, says: str, *, is_asked: bool
+) -> None:
+    if is_asked:
+        with ledger.transaction("control") as tx:
+            control.put(tx, control.CANCELLED, RUN.id, "by hand", "ann", "enough")
+    broker = Told()
+    broker.has("x", status)
+    sweep(ledger, broker)
+    assert of(ledger).message == says
+
+
+def swept_meanwhile(ledger: Ledger, status: OrderStatus, event: str) -> list[str]:
+    """The messages of an event after two sweeps saw the same, the second while the first one listed."""
+    first, second = Told(), Told()
+    first.has("x", status, message="seen first")
+    second.has("x", status, message="seen second")
+    first.meanwhile = lambda: sweep(ledger, second)
+    sweep(ledger, first)
+    with ledger.reading() as connection:
+        rows = connection.execute("SELECT record FROM audit WHERE event = ?", (event,)).fetchall()
+    return [json.loads(record)["payload"].get("message", "") for (record,) in rows]
+
+
+def test_an_end_that_another_sweep_has_taken_in_is_taken_in_once(ledger: Ledger) -> None:
+    assert swept_meanwhile(ledger, At.CANCELLED, "order.cancelled") == ["seen second"]
+    assert of(ledger).message == "seen second"
+
+
+def test_an_arrival_that_another_sweep_has_taken_in_is_taken_in_once(ledger: Ledger) -> None:
+    given_up(ledger)
+    assert swept_meanwhile(ledger, At.NEW, "order.arrived") == [""]
+    assert of(ledger).state is S.ACKNOWLEDGED
+
+
+def added(ledger: Ledger, id: str, state: IntentState) -> None:
+    """Another order of the run, in that state."""
+    with ledger.transaction("plan") as tx:
+        count = len(orders.of_run(tx.connection, RUN.id))
+        intent = Intent(id, RUN.id, RUN.key, count, id.upper(), Side.BUY, Decimal(10), Decimal(50))
+        orders.plan(tx, [intent])
+        if state is not S.PLANNED:
+            orders.sending(tx, intent, AT)
+        if state in (S.UNKNOWN, S.REJECTED):
+            orders.moved(tx, intent, state, "as it was")
+        if state in (S.ACKNOWLEDGED, S.PARTIALLY_FILLED):
+            orders.acknowledged(tx, intent, f"b-{id}")
+        if state is S.PARTIALLY_FILLED:
+            books.take_in(tx, (Fill("e", id, id.upper(), Side.BUY, Decimal(4), Decimal(50), ZERO, AT),), (), "1")
+
+
+def test_a_cancel_ends_what_is_planned_asks_for_what_works_and_returns_what_it_could_not(ledger: Ledger) -> None:
+    """Six orders beside `x`: each is told by its state alone, and by what the broker answers."""
+    for id, state in (("plan", S.PLANNED), ("mark", S.SENDING), ("lost", S.UNKNOWN), ("gone", S.REJECTED)):
+        added(ledger, id, state)
+    added(ledger, "deaf", S.ACKNOWLEDGED)
+    added(ledger, "part", S.PARTIALLY_FILLED)
+    broker = Told(Activities((), (), "1"), cancels={"deaf": UnreachableError("?"), "part": RejectedError("no")})
+    broker.has("x", At.CANCELLED)
+    left = cancel(ledger, broker, RUN, "bob", "enough")  # type: ignore[arg-type]
+    assert [i.client_order_id for i in left] == ["mark", "lost", "deaf", "part"]
+    assert sorted(broker.cancels) == ["deaf", "part", "x"]
+    with ledger.reading() as connection:
+        found = {i.client_order_id: (i.state, i.message) for i in orders.of_run(connection, RUN.id)}
+    assert found == {
+        "x": (S.CANCELLED, "cancelled by bob: enough"),  # by the sweep at its end
+        "plan": (S.CANCELLED, "cancelled before it was sent, by bob: enough"),
+        "mark": (S.SENDING, ""),
+        "lost": (S.UNKNOWN, "as it was"),
+        "gone": (S.REJECTED, "as it was"),
+        "deaf": (S.ACKNOWLEDGED, ""),
+        "part": (S.PARTIALLY_FILLED, ""),
+    }
+
+
+def test_a_cancel_is_written_down_before_the_broker_is_asked_and_needs_no_answer_to_its_sweep(ledger: Ledger) -> None:
+    seen: list[str] = []
+
+    class Silent(Told):
+        def activities(self, cursor: str) -> Activities:
+            raise UnreachableError(cursor)
+
+        def cancel(self, id: str) -> None:
+            with ledger.reading() as connection:
+                mark = control.get(connection, control.CANCELLED, RUN.id)
+                rows = connection.execute("SELECT record FROM audit WHERE event = 'run.cancel'").fetchall()
+            assert mark is not None
+            seen.extend([id, mark.by, *(str(json.loads(r)["payload"]["reason"]) for (r,) in rows)])
+
+    assert cancel(ledger, Silent(), RUN, "bob", "enough") == ()  # type: ignore[arg-type]
+    assert seen == ["x", "by bob: enough", "enough"]
+    assert of(ledger).state is S.ACKNOWLEDGED
