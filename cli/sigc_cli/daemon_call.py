@@ -27,6 +27,7 @@ from sigc.rpc.discovery import DaemonOptions, connect
 from sigc.rpc.messages.status import RunStatus, StatusReply
 from sigc.rpc.schema import encode
 from sigc_cli.shell_completion import daemons
+from sigc_cli.wait_hints import DaemonWaits, hints, reads_of_run
 
 if TYPE_CHECKING:
     from sigc.rpc.messages.requests import RunRequest, StopReply
@@ -154,15 +155,16 @@ def run_over_rpc(
     status = client.post("run/dry" if wanted.is_dry else "run", wanted.request(), reply=RunStatus)
     if is_detached:
         return status
-    while status.state != "ended":
-        for event in client.events("runs/events", {"id": status.id}):
-            status = _status(event)
-            if follow is not None:
-                follow(status)
-            if status.waiting is not None and not is_patient:
-                return status
-        if status.state == "interrupted":
-            break
+    with hints(DaemonWaits(client, reads_of_run(status.id))):
+        while status.state != "ended":
+            for event in client.events("runs/events", {"id": status.id}):
+                status = _status(event)
+                if follow is not None:
+                    follow(status)
+                if status.waiting is not None and not is_patient:
+                    return status
+            if status.state == "interrupted":
+                break
     return status
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from sigc_cli.assembly.workdir import work_dir as place_of
+from sigc_cli.wait_hints import DaemonWaits, hints, reads_of_daemon
 from sigc_pipelines.assembly.parts import Choices, configuration
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def from_daemon(target: Target, work_dir: Path | None, ask: Callable[[Client], T
 
     config, address, name = target
     try:
-        with daemon(config, address, name) as client:
+        with daemon(config, address, name) as client, hints(DaemonWaits(client, reads_of_daemon)):
             return ask(client)
     except NoDaemonError as gone:
         if not gone.is_refused or address is not None:
@@ -64,7 +65,7 @@ def by_daemon_or_here(
     config, address, name = target
     if work_dir is None:
         try:
-            with daemon(config, address, name) as client:
+            with daemon(config, address, name) as client, hints(DaemonWaits(client, reads_of_daemon)):
                 return ask(client)
         except NoDaemonError as gone:
             if not gone.is_refused or address is not None:

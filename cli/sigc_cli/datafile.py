@@ -15,6 +15,7 @@ from sigc.blocks.block import MemoryStore
 from sigc.config.settings import DataSettings
 from sigc.data.actions.adjust import acting, forward
 from sigc.data.anomalies import MAX_RETURN
+from sigc.data.being_read import being_read
 from sigc.data.catalog import Source, load, read
 from sigc.data.dates.exchange import NYSE, Exchanges
 from sigc.data.formats.layout import layout
@@ -87,6 +88,11 @@ def read_file(
 
 def _own_actions(spec: SourceSpec, settings: DataSettings, exchanges: Exchanges) -> tuple[Action, ...]:
     """Return the actions in the columns of the file itself."""
+    with being_read(spec.name, spec.path):
+        return _actions_in(spec, settings, exchanges)
+
+
+def _actions_in(spec: SourceSpec, settings: DataSettings, exchanges: Exchanges) -> tuple[Action, ...]:
     from sigc.data.actions.action_files import has_actions, rows_of_prices
 
     files = locate(spec, settings).files
@@ -117,14 +123,19 @@ def read_acts(path: Path, options: Sequence[str] = (), exchanges: Exchanges = NY
     """Return the corporate actions of a file that holds nothing else; None for any other file. Raises as `read_file`
     does.
     """
-    from sigc.data.actions.action_files import read_actions
-    from sigc.data.actions.corporate_columns import ColumnRoles, roles_of
-
     where = path.expanduser().resolve()
     said = dict(_written(o) for o in options)
     own = {k: str(said.pop(k)) for k in tuple(said) if k in SourceSpec.__dataclass_fields__}
     spec = SourceSpec(path.name.partition(".")[0], str(where), base=str(where.parent), is_actions=True, **own)  # type: ignore[arg-type]
     spec, settings = replace(spec, options=source_options(said)), DataSettings()
+    with being_read(spec.name, spec.path):
+        return _acts_of(spec, settings, exchanges)
+
+
+def _acts_of(spec: SourceSpec, settings: DataSettings, exchanges: Exchanges) -> CorporateActions | None:
+    from sigc.data.actions.action_files import read_actions
+    from sigc.data.actions.corporate_columns import ColumnRoles, roles_of
+
     files = locate(spec, settings).files
     with opened(spec, files[0], settings.max_cells) as table:
         head = table.head()
@@ -153,7 +164,7 @@ def _written(option: str) -> tuple[str, Written]:
 
 def _layout(spec: SourceSpec, settings: DataSettings) -> str:
     file = locate(spec, settings).files[0]
-    with opened(spec, file, settings.max_cells) as table:
+    with being_read(spec.name, spec.path), opened(spec, file, settings.max_cells) as table:
         return layout(spec, file, table.head(), table.indices).shape
 
 

@@ -13,14 +13,16 @@ import importlib
 import os
 import re
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import click
 
 from sigc.errors import Diagnostic, SigcError, exit_code
 from sigc_cli.diagnostics import complain, wants_json
+from sigc_cli.wait_hints import hints, reads_here
 
+_STAY = (["daemon"], ["dashboard"], ["watch"])  # their memory matters more than their start
 _MANY_OBJECTS = 100_000  # what libraries make while they are loaded is no garbage: it need not be looked through for it
 _FOLDER = Path(__file__).parent / "commands"
 COMMANDS = tuple(sorted(p.stem.replace("_", "-") for p in _FOLDER.glob("[a-z]*.py")))  # each file is one
@@ -91,11 +93,12 @@ def main() -> None:
 
 
 def _run() -> None:
-    if sys.argv[1:2] not in (["daemon"], ["dashboard"]):  # these stay, and their memory matters more than their start
+    if sys.argv[1:2] not in _STAY:
         gc.set_threshold(_MANY_OBJECTS)
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")  # there are none of ours: no search of all packages for some
     try:
-        code = cli.main(prog_name="sigc", standalone_mode=False)
+        with nullcontext() if sys.argv[1:2] in _STAY else hints(reads_here):
+            code = cli.main(prog_name="sigc", standalone_mode=False)
         sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as usage:
         click.echo(usage.format_message())

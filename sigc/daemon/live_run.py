@@ -10,7 +10,9 @@ from datetime import datetime
 from typing import Any
 
 from sigc.daemon.runner import RunEnd, Runner, RunOrder
+from sigc.data.being_read import SourceReads
 from sigc.rpc.messages.requests import RunStatus
+from sigc.rpc.messages.status import ReadTold
 from sigc.store.ledger.waiting_orders import WaitingOrders
 
 
@@ -33,7 +35,7 @@ class LiveRun:
 
     left: why it was left open after it decided, if it is only to be completed; '' for a new one. waits_until: when it
     goes on, if it waits for a time; None while it works, or waits for an answer. waiting: its orders that wait for the
-    open; it holds no slot then, nor afterwards.
+    open; it holds no slot then, nor afterwards. reads: what it is reading.
     """
 
     order: RunOrder
@@ -55,6 +57,7 @@ class LiveRun:
     waits_until: datetime | None = None
     waiting: WaitingOrders | None = None
     slot: Slot | None = None
+    reads: SourceReads = field(default_factory=SourceReads)
 
     def tell(self) -> None:
         """Wake everyone who follows the run."""
@@ -101,5 +104,11 @@ class LiveRun:
             job=order.job,
             reason=order.reason,
             stages={**self.stages, **(end.stages if end is not None else {})},
+            reads=reads_told(self.reads) if end is None else (),
             **ended,
         )
+
+
+def reads_told(reads: SourceReads) -> tuple[ReadTold, ...]:
+    """Return what is being read, as it goes over the wire."""
+    return tuple(ReadTold(name, round(seconds, 1)) for name, seconds in reads.under_way())

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import logging
 import threading
 import time
@@ -168,7 +169,8 @@ class Runs:
         # The turn is taken before a thread of the pool: a trade that waits holds no thread.
         threads = self._left_threads if live.left else self._threads
         async with self._turn_of(live), self._slot_of(live):
-            end = await asyncio.get_running_loop().run_in_executor(threads, self._work, live, watch)
+            work = _followed(live, partial(self._work, live, watch))
+            end = await asyncio.get_running_loop().run_in_executor(threads, work)
         watch.end_stage()
         try:
             done = (end.outcome, end.message, end.session, end.as_of, end.is_before_trading)
@@ -247,6 +249,13 @@ class Runs:
                 log.exception("run failed")
                 message = f"{type(error).__name__}: {error}"
                 return RunEnd(Outcome.FAILED, message, is_before_trading=order.kind != "trade")
+
+
+def _followed(live: LiveRun, work: Callable[[], RunEnd]) -> Callable[[], RunEnd]:
+    """Return the work with a record of what it reads. A context of its own: threads are used again."""
+    context = contextvars.copy_context()
+    context.run(live.reads.follow)
+    return partial(context.run, work)
 
 
 class _Watch:

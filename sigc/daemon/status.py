@@ -16,6 +16,8 @@ from sigc.alerts.urgency import Urgency
 from sigc.daemon.controller import Controller
 from sigc.daemon.lifecycle.phase import LastRun
 from sigc.daemon.lifecycle.start import DASHBOARD
+from sigc.daemon.live_run import reads_told
+from sigc.data.being_read import OF_PROCESS
 from sigc.host.cgroup import described
 from sigc.host.identity import started
 from sigc.host.usage import machine_memory, usable_cpus
@@ -57,6 +59,7 @@ def status_of(daemon: Controller, details: Details | None = None) -> StatusReply
         strategies=tuple(strategy_of(daemon, entry.name, entry.enabled) for entry in daemon.configured.strategies),
         detailed=details,
         breakers=tuple(sorted(daemon.decided.tripped)),
+        reads=reads_told(OF_PROCESS),
         alerts={str(u): int(n) for u in Urgency if (n := daemon.metrics.value(m.ALERTS_OPEN, severity=str(u)))},
     )
 

@@ -123,6 +123,10 @@ class Client:
         """Return the daemon's address."""
         return self._target.address
 
+    def beside(self, timeout_s: float) -> Client:
+        """Return another connection to the same daemon, for calls while this one waits for its reply."""
+        return Client(self._target, timeout_s, self._who)
+
     @overload
     def get(self, verb: str, fields: Mapping[str, object] = ..., *, reply: type[T]) -> T: ...
     @overload

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -153,7 +154,13 @@ def _why(one: RunFacts, intent: Intent) -> str:
     if intent.state is not IntentState.DENIED:
         return intent.message
     told = [f for f in _denials(one) if intent.asset in f.assets and f.message in intent.message]
-    return "; ".join(finding(replace(f, assets=())) for f in told) or intent.message
+    return "; ".join(finding(replace(f, assets=())) + _setting(f, intent) for f in told) or intent.message
+
+
+def _setting(denied: Finding, intent: Intent) -> str:
+    """Return the setting that the order's reason has behind the finding, in its brackets."""
+    found = re.match(r" \(safety\.[a-z_.]+\)", intent.message.partition(denied.message)[2])
+    return found[0] if found else ""
 
 
 def _denials(one: RunFacts) -> list[Finding]:

@@ -60,7 +60,8 @@ def test_all_orders_denied_is_told(tmp_path: Path) -> None:
         assert (alert.rule, alert.severity, alert.run) == ("traded_nothing", "critical", "one")
         assert alert.title == "scripted: nothing was traded, none of 2 orders was placed"
         assert "2 orders, 2 denied" in alert.text
-        assert "the order's value is 100000.0; the limit is 1.0" in alert.text
+        why = "- A, B: the order's value is 100000.0; the limit is 1.0 (safety.max_order_value)"
+        assert why in alert.text.splitlines()
         assert "Look further: sigc runs show one" in alert.text
 
 

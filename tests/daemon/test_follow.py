@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import cast
 
 from sigc.daemon.runner import RunEnd, Runner, RunOrder
-from sigc.daemon.runs import LiveRun
+from sigc.daemon.runs import LiveRun, _followed
+from sigc.data.being_read import being_read
 from sigc.store.ledger.records import Outcome
+from sigc_cli.text.daemon_text import progress
 
 DONE = RunEnd(Outcome.DONE, "3 orders: 3 filled")
 
@@ -45,3 +47,19 @@ def test_the_end_is_seen_whenever_it_comes() -> None:
     assert seen("before") == ["ended"]
     assert seen("held") == ["running", "ended"]
     assert seen("waiting") == ["running", "ended"]
+
+
+def test_what_a_run_reads_is_told_while_it_reads_and_for_that_run_alone() -> None:
+    live, other = under_way(), under_way()
+    live.stage = "load"
+
+    def work() -> RunEnd:
+        with being_read("sectors", "data/pipe.csv"):
+            (read,) = live.status().reads
+            assert (read.name, 0.0 <= read.seconds < 60.0) == ("sectors (pipe.csv)", True)
+            assert progress(live.status()).startswith("running, load, reading sectors (pipe.csv) for ")
+            assert other.status().reads == ()
+        return DONE
+
+    assert _followed(live, work)() is DONE
+    assert (live.status().reads, progress(live.status())) == ((), "running, load")

@@ -40,9 +40,8 @@ def test_a_position_of_both_books(tmp_path: Path, most: float, state: IntentStat
         assert carried(desk, second, "two") == {"A": S.ACKNOWLEDGED, "B": S.ACKNOWLEDGED}
         assert carried(desk, first, "one") == {"A": state}
         if state is S.DENIED:
-            assert (
-                desk.intents("one")["A"].message == "of all books: the weight of A may come to 0.3; the limit is 0.29"
-            )
+            told = "of all books: the weight of A may come to 0.3; the limit is 0.29 (safety.account.max_position)"
+            assert desk.intents("one")["A"].message == told
         with desk.trading.ledger.reading() as connection:
             whole = whole_exposure(connection, desk.record("one"))
         bought = 6_000 if state is S.ACKNOWLEDGED else 2_000

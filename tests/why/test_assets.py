@@ -102,7 +102,7 @@ def test_a_limit_and_a_cut(tmp_path: Path) -> None:
     with scene(floor, D1) as desk:
         desk.run("one")
     denied = steps(floor, D1, D2, "A")
-    check = "check orders_per_run: order 2 of the run; the limit is 1 (value 2, limit 1)"
+    check = "check orders_per_run: order 2 of the run; the limit is 1 (value 2, limit 1) (safety.max_orders_per_run)"
     assert denied["verdict"] == f"denied: {check}"
     assert denied["denied"] == check
     assert denied["filled"] == "nothing"

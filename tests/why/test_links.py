@@ -161,7 +161,7 @@ def test_orders_denied_by_a_limit(tmp_path: Path) -> None:
     floor = written(tmp_path, dict.fromkeys("ABC", 0.1), config=free(safety={"max_orders_per_run": 1}))
     with scene(floor, D1) as desk:
         desk.run("one")
-        check = "check orders_per_run: order 3 of the run; the limit is 1 (value 3, limit 1)"
+        check = "check orders_per_run: order 3 of the run; the limit is 1 (value 3, limit 1) (safety.max_orders_per_run)"
         verdict = f"ran: partial, 3 orders: 1 acknowledged, 2 denied. limits: 2 of 3 orders denied: A: {check}"
         assert said(desk) == (True, "limits", verdict, "sigc orders --run one")
         found = answer(floor.work_dir, plan(D2, desk.clock.now())).orders

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sigc.rpc.messages.requests import JobStatus, ReloadReply
 
 TITLE = "sigc daemon status"
+_LONG_READ_S = 3.0  # of a read that is told
 
 
 def status_block(found: StatusReply) -> str:
@@ -25,6 +26,7 @@ def status_block(found: StatusReply) -> str:
         lines.append(f"Alerts: {sum(found.alerts.values())} open ({counts}); sigc alerts list")
     if found.breakers:
         lines.append(f"Circuit breakers: {', '.join(found.breakers)} tripped; sigc safety status")
+    lines += [f"Reading: {one.name} for {duration(one.seconds)}" for one in found.reads if one.seconds >= _LONG_READ_S]
     if found.reason and found.status == "starting":
         lines.append(f"Reason: {found.reason}")
     lines += [
@@ -87,7 +89,8 @@ def progress(run: RunStatus) -> str:
     >>> progress(RunStatus("r", "s", "trade", "running", datetime(2024, 1, 2), "execute", text="held: paused by ann"))
     'running, execute, held: paused by ann'
     """
-    done = f" {run.done}/{run.total}" if run.total else f", {run.text}" if run.text else ""
+    text = run.text or ", ".join(f"reading {one.name} for {duration(one.seconds)}" for one in run.reads)
+    done = f" {run.done}/{run.total}" if run.total else f", {text}" if text else ""
     stage = f", {run.stage}{done}" if run.stage else ""
     return run.outcome + unfilled(run.filled) if run.outcome else run.state + stage
 

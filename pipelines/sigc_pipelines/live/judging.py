@@ -7,7 +7,7 @@ updated by this run's own orders; after any other change of the ledger (a sweep,
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 
 from sigc.clock import Clock
@@ -82,6 +82,21 @@ def setting_of(check: str) -> str:
     """
     found = next((c.setting for c in (*CHECKS, *account_checks.CHECKS) if c.name == check), "")
     return f"safety.{found}" if found else ""
+
+
+def denial(found: Sequence[Finding]) -> str:
+    """Return the reason of an order that is denied: each finding with the setting to look at.
+
+    >>> denial([Finding("order_value", Severity.DENIAL, "the order's value is 9; the limit is 1", ("A",))])
+    "the order's value is 9; the limit is 1 (safety.max_order_value)"
+    """
+    return "; ".join(with_setting(one) for one in found)
+
+
+def with_setting(denied: Finding) -> str:
+    """Return a finding's message with the setting that is its limit, if it has one."""
+    setting = setting_of(denied.check)
+    return denied.message + (f" ({setting})" if setting else "")
 
 
 def exposure(connection: sqlite3.Connection, run: Run, bounds: Mapping[str, Bound] | None = None) -> Exposure:

@@ -28,7 +28,7 @@ from sigc.store.ledger.records import BookKey, Finding, Intent, IntentState, Run
 from sigc_pipelines.brokers.protocol import Broker, Copied, UnreachableError, simulation
 from sigc_pipelines.brokers.registry import close_broker
 from sigc_pipelines.checks.account import is_later
-from sigc_pipelines.live.judging import judge_of
+from sigc_pipelines.live.judging import denial, judge_of
 from sigc_pipelines.live.open_run import open_run
 from sigc_pipelines.live.scratch import backwards
 from sigc_pipelines.live.session import Moment
@@ -110,7 +110,7 @@ class Rehearsal:
             with ledger.transaction("send") as tx:
                 found = () if is_later(found := judge(tx, copy)) else found
                 if found:
-                    why = "; ".join(one.message for one in found)
+                    why = denial(found)
                     orders.moved(tx, copy, IntentState.DENIED, why)
                     intent = replace(intent, state=IntentState.DENIED, message=why)
                 else:

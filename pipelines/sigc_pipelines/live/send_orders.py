@@ -46,6 +46,7 @@ from sigc_pipelines.brokers.protocol import (
 )
 from sigc_pipelines.checks.account import is_later
 from sigc_pipelines.live.apply_fills import settle
+from sigc_pipelines.live.judging import denial
 from sigc_pipelines.live.order_answers import look_up, record_answer, request_of
 from sigc_pipelines.live.order_window import SendingEnd
 from sigc_pipelines.live.reversals import FillGate
@@ -57,8 +58,7 @@ from sigc_pipelines.stopping.halts import halt_in_force
 _LONGEST_WAIT_S = 30.0  # cap of the lookup backoff and of retry_after_s
 _LATER = timedelta(seconds=2.0)  # until an order that waits for others of the account is judged again
 _LOOK_EVERY_S = 0.5  # between two looks at what is paused or halted, while it waits
-# Returns what is wrong with an order about to be sent. Called inside the transaction that marks the order as sending.
-Judge = Callable[[Transaction, Intent], tuple[Finding, ...]]
+Judge = Callable[[Transaction, Intent], tuple[Finding, ...]]  # called in the transaction that marks the order
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -336,7 +336,7 @@ class Execution:
             if waits:
                 self._not_before[intent.client_order_id] = self._desk.clock.now() + _LATER
             elif found:
-                orders.moved(tx, intent, IntentState.DENIED, "; ".join(f.message for f in found))
+                orders.moved(tx, intent, IntentState.DENIED, denial(found))
             elif may_go:
                 orders.sending(tx, intent, self._desk.clock.now())
         self._answers.clear()  # only after the commit

@@ -20,6 +20,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 
+from sigc.data.being_read import being_read
 from sigc.errors import Diagnostic, SigcError
 from sigc.store.ledger import action_booking as booking
 from sigc.store.ledger import adjustments, books, orders, runs
@@ -83,8 +84,9 @@ class Adoption:
 def compare(trading: Trading) -> Reconciliation:
     """Take in what the broker tells, and return what differs then. Raises UnreachableError."""
     patience_s = trading.config.execution.lookup_grace_s
-    found = settled_differences(trading.ledger, trading.broker, trading.clock, patience_s)
-    return Reconciliation(_explained(trading, found))
+    with being_read("the broker's account", trading.config.broker.type):
+        found = settled_differences(trading.ledger, trading.broker, trading.clock, patience_s)
+        return Reconciliation(_explained(trading, found))
 
 
 def refusal(trading: Trading, by: Adoption | None = None) -> Diagnostic | None:

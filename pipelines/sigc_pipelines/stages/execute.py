@@ -17,7 +17,7 @@ from sigc_pipelines.checks.declare import listed
 from sigc_pipelines.live import waiting
 from sigc_pipelines.live.decision import Decision, bounds, within_size
 from sigc_pipelines.live.finish import finish
-from sigc_pipelines.live.judging import bounds_record, setting_of
+from sigc_pipelines.live.judging import bounds_record, with_setting
 from sigc_pipelines.live.order_window import (
     end_of,
     misfit,
@@ -128,8 +128,7 @@ def _would_go_out(
 
 
 def _reason(denied: Finding) -> str:
-    setting = setting_of(denied.check)
-    return f"{listed(denied.assets, 3)}: {denied.message}" + (f" ({setting})" if setting else "")
+    return f"{listed(denied.assets, 3)}: {with_setting(denied)}"
 
 
 def _in_flight(context: RunContext) -> dict[str, Decimal]:

@@ -97,11 +97,19 @@ class WorkerStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadTold:
+    """A source that is being read, `prices (prices.parquet)`, and for how long."""
+
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class RunStatus:
     """A run: waiting, running or ended; once ended with outcome, findings and `result`.
 
     filled: open, all, part or none of the orders that the broker took; '' if it took none. waiting: its orders that
-    wait for the open, whether it is running or has ended.
+    wait for the open, whether it is running or has ended. reads: what it is reading.
     """
 
     id: str
@@ -126,6 +134,7 @@ class RunStatus:
     findings: tuple[Diagnostic, ...] = ()
     result: Mapping[str, Any] = field(default_factory=dict)
     waiting: WaitingOrders | None = None
+    reads: tuple[ReadTold, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +169,7 @@ class StatusReply:
 
     life: of this start; a restart keeps the process and changes it. broker: where orders go, see `has_no_money`.
     page: the address of the status page, '' without one. alerts: open ones by severity. breakers: tripped ones.
+    reads: sources that it is reading, for runs and for the upkeep of books.
     """
 
     name: str
@@ -183,3 +193,4 @@ class StatusReply:
     detailed: Details | None = None
     alerts: Mapping[str, int] = field(default_factory=dict)
     breakers: tuple[str, ...] = ()
+    reads: tuple[ReadTold, ...] = ()
