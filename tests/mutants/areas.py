@@ -221,22 +221,13 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "tests/brokers/test_alpaca_answers.py",
             "tests/brokers/test_alpaca_client.py",
         ),
-        "pipelines/sigc_pipelines/brokers/alpaca/broker.py": (
-            "tests/brokers/test_alpaca_client.py",
-            "tests/brokers/test_alpaca.py",
-        ),
-        "pipelines/sigc_pipelines/brokers/alpaca/client.py": (
-            "tests/brokers/test_alpaca_client.py",
-            "tests/brokers/test_alpaca.py",
-        ),
+        "pipelines/sigc_pipelines/brokers/alpaca/broker.py": ("tests/brokers/test_alpaca_requests.py",),
+        "pipelines/sigc_pipelines/brokers/alpaca/client.py": ("tests/brokers/test_alpaca_requests.py",),
         "pipelines/sigc_pipelines/brokers/alpaca/listing.py": (
             "tests/brokers/test_alpaca_answers.py",
-            "tests/brokers/test_alpaca_client.py",
+            "tests/brokers/test_alpaca_requests.py",
         ),
-        "pipelines/sigc_pipelines/brokers/alpaca/opening.py": (
-            "tests/brokers/test_alpaca_client.py",
-            "tests/brokers/test_alpaca.py",
-        ),
+        "pipelines/sigc_pipelines/brokers/alpaca/opening.py": ("tests/brokers/test_alpaca_requests.py",),
         "pipelines/sigc_pipelines/brokers/alpaca/pace.py": ("tests/brokers/test_alpaca_answers.py",),
         "pipelines/sigc_pipelines/brokers/alpaca/reports.py": (
             "tests/brokers/test_alpaca_answers.py",
