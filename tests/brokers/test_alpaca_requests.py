@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from email.utils import format_datetime
@@ -156,7 +156,11 @@ def test_a_status(
     server: ScriptedServer, client: AlpacaClient, status: int, read: type | None, order: type | None
 ) -> None:
     server.says(*[Said({"message": "well"}, status, {"Location": "/v2/elsewhere"})] * 2)
-    for kind, ask in ((read, lambda: client.get("/v2/x")), (order, lambda: client.post("/v2/x", {}))):
+    asks: tuple[tuple[type | None, Callable[[], Any]], ...] = (
+        (read, lambda: client.get("/v2/x")),
+        (order, lambda: client.post("/v2/x", {})),
+    )
+    for kind, ask in asks:
         if kind is None:
             assert ask() == {"message": "well"}
             continue
@@ -470,7 +474,8 @@ def test_what_the_broker_can(client: AlpacaClient, per_minute: int, orders: int)
     broker = AlpacaBroker(client, HandClock(NOW), is_live=False, step=D("0.01"), per_minute=per_minute)
     can = broker.capabilities()
     assert (can.name, can.is_live, can.quantity_step, can.short_step) == ("alpaca paper", False, D("0.01"), D(1))
-    assert (can.times_in_force, can.crosses_zero, can.frees_on_fill) == ({TimeInForce.DAY}, False, True)
+    assert can.times_in_force == {TimeInForce.DAY}
+    assert (can.crosses_zero, can.frees_on_fill) == (False, True)
     assert (can.orders_per_minute, can.queues, can.shorting, can.simulated) == (orders, True, True, False)
 
 
