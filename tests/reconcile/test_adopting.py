@@ -362,6 +362,30 @@ def test_at_a_simulation_a_split_is_an_entry_of_each_holder(desk: Desk) -> None:
         assert action_rows.between(connection, "", "2017-01-01") == ()
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_part_of_a_share_that_a_simulation_has_goes_to_the_largest(desk: Desk, sign: int) -> None:
+    """Three for two of 2 and 5: 3 and 7.5, where all else is in whole shares."""
+    desk.fill("A", 2 * sign, 0, KEY)
+    desk.fill("A", 5 * sign, 0, OTHER)
+    desk.lists(action("split", "A", 3, ratio=Fraction(3, 2)))
+    street = Stage(desk.clock, 2_000_000 - 70 * sign)
+    street.held["A"] = D("10.5") * sign
+    done = adopt(beside(desk, street), BY)
+    assert parts(done.adopted) == [
+        (KEY, "A", D(1) * sign, D(0), None),
+        (OTHER, "A", D("2.5") * sign, D(0), None),
+    ]
+
+
+def test_shares_of_a_merger_go_to_who_held_the_old_ones_whoever_held_the_new(desk: Desk) -> None:
+    """One of E for two of C: of 6 of E, 1 was there."""
+    desk.fill("E", 1, 0, KEY)
+    desk.fill("C", 10, 0, OTHER)
+    desk.lists(action("merge", "C", 3, ratio=Fraction(1, 2), into="E"))
+    adopt(beside(desk, Quiet(desk.clock, E=6)), BY)
+    assert (held(desk, "C"), held(desk, "E")) == ({}, {KEY: D(1), OTHER: D(5)})
+
+
 def test_what_an_end_paid_is_shared_by_what_was_held_to_the_cent(desk: Desk) -> None:
     """C ends at 1.001: 10.01 for 10 shares; half of it is rounded to even, and the last takes the rest."""
     desk.fill("C", 5, 0, KEY)

@@ -33,7 +33,6 @@ TEXTS = {
     "reports/run-1.html": "<p>",
 }
 ALL = {FILE, "paper.sqlite", *TEXTS}
-WHY = {"who": "ann", "reason": "the disk died"}
 
 
 @pytest.fixture(autouse=True)
@@ -124,7 +123,8 @@ def test_nobody_else_reads_a_copy(copy: Path) -> None:
 def test_a_work_dir_without_paper_or_folders_has_a_copy_too(tmp_path: Path) -> None:
     said(tmp_path / "bare", "a")
     (tmp_path / "copy").mkdir()  # an empty folder will do
-    assert set(backup(tmp_path / "bare", tmp_path / "copy", NOW).files) == {FILE}
+    for name in ("copy", "new"):
+        assert set(backup(tmp_path / "bare", tmp_path / name, NOW).files) == {FILE}
 
 
 def test_a_copy_is_written_over_nothing(work: Path, tmp_path: Path) -> None:
@@ -192,6 +192,12 @@ def test_what_was_there_is_aside_and_what_is_lost_is_counted(work: Path, copy: P
     with closing(connect_reader(work / FILE)) as connection:
         (text,) = connection.execute("SELECT record FROM audit WHERE event = 'ledger.restored'").fetchone()
     assert (json.loads(text)["payload"]["lost"], json.loads(text)["payload"]["aside"]) == (3, str(aside))
+
+
+def test_the_paper_book_is_brought_back_unless_it_is_kept(work: Path, copy: Path) -> None:
+    write_paper(work, "second")
+    restore(copy, work, HandClock(NOW), who="ann", reason="the disk died")
+    assert paper_of(work) == "first"
 
 
 def test_repeats_within_a_second_have_folders_of_their_own(work: Path, copy: Path) -> None:

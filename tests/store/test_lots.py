@@ -68,7 +68,8 @@ def test_parts_of_a_share_are_lots_too() -> None:
         ("2024-01-02", D("0.5"), 6),
     ]
     found = record([fill(-1, "10"), fill("0.5", "8")])
-    assert (found.realised, lots(found)) == (1, [("2024-01-02", D("-0.5"), -5)])
+    assert found.realised == 1
+    assert lots(found) == [("2024-01-02", D("-0.5"), -5)]
 
 
 @pytest.mark.parametrize(
@@ -149,7 +150,8 @@ def test_a_sale_that_is_told_after_an_action_is_in_the_lots_before_it(
         with desk.ledger.reading() as connection:
             found = record(book_events(connection, actions_desk.KEY))
             kept = books.quantities(connection, actions_desk.KEY)
-    assert {asset: [(lot.quantity, lot.cost) for lot in own] for asset, own in found.lots.items()} == held
+    shown = {asset: [(int(lot.quantity), int(lot.cost)) for lot in own] for asset, own in found.lots.items()}
+    assert shown == held
     assert kept == {asset: sum(quantity for quantity, _ in own) for asset, own in held.items()}
     assert found.realised == realised
 
