@@ -65,14 +65,7 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "pipelines/sigc_pipelines/live/apply_fills.py": ("tests/trading/test_sweep.py",),
         "pipelines/sigc_pipelines/live/decision.py": ("tests/trading/test_decision.py",),
-        "pipelines/sigc_pipelines/live/send_orders.py": (
-            "tests/trading/test_execute.py",
-            "tests/trading/test_waits.py",
-            "tests/trading/test_holding.py",
-            "tests/trading/test_halts.py",
-            "tests/trading/test_account.py",
-            "tests/trading/test_windows.py",
-        ),
+        "pipelines/sigc_pipelines/live/send_orders.py": ("tests/trading/test_send_by_hand.py",),
         "pipelines/sigc_pipelines/live/slices.py": ("tests/trading/test_respread.py",),
         "pipelines/sigc_pipelines/live/finish.py": (
             "tests/trading/test_outcomes.py",
