@@ -68,6 +68,7 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "pipelines/sigc_pipelines/live/send_orders.py": ("tests/trading/test_send_by_hand.py",),
         "pipelines/sigc_pipelines/live/slices.py": ("tests/trading/test_respread.py",),
         "pipelines/sigc_pipelines/live/finish.py": (
+            "tests/trading/test_close_out_by_hand.py",
             "tests/trading/test_outcomes.py",
             "tests/trading/test_stopping.py",
             "tests/trading/test_execute.py",
@@ -146,7 +147,7 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "pipelines/sigc_pipelines/prices/units.py": ("tests/trading/test_units.py",),
         "pipelines/sigc_pipelines/stages/audit.py": (*_RUN, "tests/trading/test_stages.py"),
         "pipelines/sigc_pipelines/stages/compute.py": _RUN,
-        "pipelines/sigc_pipelines/stages/execute.py": (*_RUN, "tests/trading/test_reversals.py"),
+        "pipelines/sigc_pipelines/stages/execute.py": ("tests/trading/test_execute_by_hand.py", *_RUN),
         "pipelines/sigc_pipelines/stages/load.py": ("tests/trading/test_loading.py", *_RUN),
         "pipelines/sigc_pipelines/stages/run_context.py": _RUN,
         "pipelines/sigc_pipelines/stages/validate.py": _RUN,
