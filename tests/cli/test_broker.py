@@ -178,7 +178,9 @@ def test_nothing_is_tried_while_halted_paused_or_closed(folder: Path, twin: Twin
     with Ledger.open(folder / "work", SystemClock()) as ledger, ledger.transaction("control") as tx:
         control.drop(tx, control.HALTED, "", "ann", "go")
         control.put(tx, control.PAUSED, "", "by hand", "ann", "lunch")
-    assert "everything is paused by ann: lunch" in str(tried().exception)
+    paused = str(tried().exception)
+    assert "everything is paused since " in paused
+    assert " by ann: lunch" in paused
     with Ledger.open(folder / "work", SystemClock()) as ledger, ledger.transaction("control") as tx:
         control.drop(tx, control.PAUSED, "", "ann", "back")
     twin.account.is_open = False

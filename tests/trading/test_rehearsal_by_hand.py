@@ -155,7 +155,7 @@ def test_a_simulation_that_can_not_be_copied_judges_nothing(rehearsal: Rehearsal
     at = moment(CALENDAR, desk.trading.clock.now(), "close-5m")
     request = Request("dry", "scripted", "main", RunKind.DRY, "ann")
     run = open_run(desk.trading, request, at)
-    rehearsal.begin(replace(desk.trading, broker=Other()), request, run, at, nothing)  # type: ignore[arg-type]
+    rehearsal.begin(replace(desk.trading, broker=Other()), request, run, at, nothing)
     assert (rehearsal.unknown, rehearsal.trading) == (f"{UNKNOWN}the book of paper can't be copied", None)
 
 
@@ -231,7 +231,7 @@ def test_a_trade_that_would_be_refused_is_opened_all_the_same(
         assert runs.limits_of(connection, trade.id)["max_order_value"] == 100_000.0
         (book,) = books.books(connection)
     assert (trade.revision, trade.key) == (next_one, replace(run.key, kind=RunKind.TRADE))
-    assert (book.key, book.capital) == (KEY, 1_000_000)
+    assert (book.key, book.capital) == (KEY, D(1_000_000))
     ended, findings = rehearsal.judged([order(run, 0, "A", 1_000)], MARKS, NO_BOUNDS)
     assert ([i.state for i in ended], findings) == ([S.PLANNED], ())  # the halt is told apart
 
@@ -243,7 +243,7 @@ def test_a_refused_trade_of_a_new_book_has_its_capital_in_the_copy_alone(rehears
     with copied(rehearsal).ledger.reading() as connection:
         book = books.book(connection, BookKey("other", "main"))
     assert book is not None
-    assert (book.capital, book.opened) == (1_000_000, run.started)
+    assert (book.capital, book.opened) == (D(1_000_000), run.started)
     with desk.trading.ledger.reading() as connection:
         assert books.book(connection, BookKey("other", "main")) is None
 

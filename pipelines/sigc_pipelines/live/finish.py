@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sigc.store.ledger import orders, runs
-from sigc.store.ledger.records import Finding, Intent, IntentState, Outcome, Run
+from sigc.store.ledger.records import Finding, Intent, IntentState, Outcome, Run, RunStage, StageName
 from sigc_pipelines.checks.declare import listed
 from sigc_pipelines.live.judging import closes_positions, judge_of
 from sigc_pipelines.live.order_window import end_of
@@ -15,6 +15,7 @@ from sigc_pipelines.live.run_watch import RunWatch
 from sigc_pipelines.live.send_orders import Execution
 from sigc_pipelines.live.slice_times import SliceTimes
 from sigc_pipelines.live.trading import Trading
+from sigc_pipelines.records.artifacts import write_account
 
 _MOST_REASONS = 3  # of why orders did not go out, in a run's message
 
@@ -58,6 +59,23 @@ def finish(trading: Trading, run: Run, watch: RunWatch | None = None) -> tuple[O
     whole = completion(trading, run, watch)
     whole.execution.run()
     return whole.result()
+
+
+def finish_and_close(trading: Trading, run: Run, what: str) -> tuple[Intent, ...]:
+    """Complete and close a decided run whose only stage is execute. Return its orders as they stand.
+
+    what: what the run was for, before its outcome in words.
+    """
+    started = trading.clock.now()
+    outcome, message, findings = finish(trading, run)
+    now = trading.clock.now()
+    stage = RunStage(run.id, StageName.EXECUTE, started, (now - started).total_seconds(), "done", findings)
+    with trading.ledger.transaction("run-close") as tx:
+        runs.add_stage(tx, run, stage)
+        runs.close_run(tx, run, now, outcome, f"{what}: {message}")
+    write_account(trading.ledger, run.id, trading.render)
+    with trading.ledger.reading() as connection:
+        return orders.of_run(connection, run.id)
 
 
 def verdict(intents: Sequence[Intent]) -> tuple[Outcome, str]:

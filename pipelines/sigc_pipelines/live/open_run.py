@@ -5,6 +5,7 @@ down.
 from __future__ import annotations
 
 import sqlite3
+from datetime import datetime
 from pathlib import Path
 
 from sigc.errors import Diagnostic, SigcError
@@ -45,10 +46,11 @@ def _opened(trading: Trading, request: Request, at: Moment) -> Run:
     with trading.ledger.transaction("run-open") as tx:
         revision = 0
         if request.kind is RunKind.TRADE:
-            _refuse_stopped(tx.connection, request, trading.ledger.directory)
-            tripped = refusal(tx.connection, trading, request.strategy)
-            if tripped is not None:
-                raise SigcError(tripped)
+            work_dir, is_forced = trading.ledger.directory, request.is_forced
+            stop = stop_in_force(tx.connection, work_dir, request.strategy, passes_pause=is_forced)
+            stop = stop or refusal(tx.connection, trading, request.strategy)
+            if stop is not None:
+                raise SigcError(stop)
             _refuse_beside(tx.connection, request)
             if trading.broker.capabilities().simulated:
                 _refuse_the_past(tx.connection, at)
@@ -82,16 +84,26 @@ def _audit_refusal(trading: Trading, request: Request, at: Moment, no: SigcError
         tx.audit(AuditEvent("run.refused", said, "", request.strategy, request.portfolio, request.who))
 
 
-def _refuse_stopped(connection: sqlite3.Connection, request: Request, work_dir: Path) -> None:
-    by_file = kill_file.halt_for(work_dir, request.strategy)
+def stop_in_force(
+    connection: sqlite3.Connection, work_dir: Path, strategy: str, *, passes_pause: bool = False
+) -> Diagnostic | None:
+    """Return the halt, of the kill file or the ledger, or the pause that keeps a strategy from trading; None without
+    one. passes_pause: for what is forced.
+    """
+    by_file = kill_file.halt_for(work_dir, strategy)
     if by_file is not None:  # the ledger may have it a moment later
-        what = f"{by_file.scope or 'everything'} is halted since {by_file.since.isoformat(timespec='seconds')}"
-        raise SigcError(Diagnostic("E802", f"{what} by {by_file.who}: {by_file.reason or 'kill file'}"))
+        return _stopped(by_file.scope, control.HALTED, by_file.since, by_file.who, by_file.reason or "kill file")
     for name in (control.HALTED, control.PAUSED):
-        stop = control.holds(connection, name, request.strategy)
-        if stop is not None and not (name == control.PAUSED and request.is_forced):
-            what = f"{stop.scope or 'everything'} is {name} since {stop.at.isoformat(timespec='seconds')}"
-            raise SigcError(Diagnostic("E802", f"{what} by {stop.who}: {stop.reason or stop.value}"))
+        stop = control.holds(connection, name, strategy)
+        if stop is not None and not (name == control.PAUSED and passes_pause):
+            return _stopped(stop.scope, name, stop.at, stop.who, stop.reason or stop.value)
+    return None
+
+
+def _stopped(scope: str, name: str, since: datetime, who: str, why: str) -> Diagnostic:
+    message = f"{scope or 'everything'} is {name} since {since.isoformat(timespec='seconds')} by {who}: {why}"
+    lifts = "sigc resume" if name == control.PAUSED else "sigc safety resume --reason '...'"
+    return Diagnostic("E802", message, hint=f"{lifts} lifts it")
 
 
 def _refuse_the_past(connection: sqlite3.Connection, at: Moment) -> None:

@@ -18,7 +18,7 @@ from decimal import ROUND_UP, Decimal
 import numpy as np
 
 from sigc.errors import Diagnostic, SigcError
-from sigc.store.ledger import book_moves, books, breakers, control, halting, orders, price_marks, runs
+from sigc.store.ledger import book_moves, books, orders, price_marks, runs
 from sigc.store.ledger.book_moves import BookMover, CashMoved
 from sigc.store.ledger.price_marks import Mark
 from sigc.store.ledger.records import (
@@ -29,21 +29,21 @@ from sigc.store.ledger.records import (
     Run,
     RunKey,
     RunKind,
-    RunStage,
     Side,
-    StageName,
     TimeInForce,
 )
 from sigc_pipelines.brokers.pooled import PooledBroker
 from sigc_pipelines.brokers.protocol import Healthy, UnreachableError, simulation
 from sigc_pipelines.live.apply_fills import settle
-from sigc_pipelines.live.finish import finish
+from sigc_pipelines.live.finish import finish_and_close
 from sigc_pipelines.live.judging import BY_BOUNDS, bounds_record
+from sigc_pipelines.live.open_run import stop_in_force
 from sigc_pipelines.live.roll_forward import refuse_foreign
 from sigc_pipelines.live.session import Moment, moment
 from sigc_pipelines.live.sizing import Order, client_order_id, lot_of
 from sigc_pipelines.live.trading import Trading
-from sigc_pipelines.records.artifacts import write_account, write_weights
+from sigc_pipelines.live.tripping import refusal
+from sigc_pipelines.records.artifacts import write_weights
 from sigc_pipelines.stopping.cancel_open import cancel_open, open_orders
 from sigc_pipelines.stopping.closing_out import close_out, closing_limits
 from sigc_pipelines.stopping.live_start import halt_before_live
@@ -147,14 +147,10 @@ def _refuse(trading: Trading, at: Moment) -> None:
         raise SigcError(Diagnostic("E402", message, hint="set broker.type to the broker that is to be tried"))
     halt_before_live(trading.ledger, broker)
     with trading.ledger.reading() as connection:
-        stop = breakers.halt_of(connection, BOOK.strategy)
-        paused = control.holds(connection, control.PAUSED, BOOK.strategy)
+        stop = stop_in_force(connection, trading.ledger.directory, BOOK.strategy)
+        stop = stop or refusal(connection, trading, BOOK.strategy)
     if stop is not None:
-        message, hint = halting.reason_of(stop.scope, stop.who, stop.reason or stop.value), "sigc safety resume"
-        raise SigcError(Diagnostic("E802", message, hint=f"{hint} --reason '...' lifts it"))
-    if paused is not None:
-        message = f"{paused.scope or 'everything'} is paused by {paused.who}: {paused.reason or paused.value}"
-        raise SigcError(Diagnostic("E802", message, hint="sigc resume lifts it"))
+        raise SigcError(stop)
     health = broker.health() if isinstance(broker, PooledBroker | Healthy) else None
     is_open = at.session.open <= now < at.cut_off if health is None else health.is_open
     if not is_open:
@@ -179,21 +175,14 @@ def _take_back(trading: Trading, who: str, reason: str) -> None:
 
 
 def _bought(trading: Trading, at: Moment, asset: str, limit: Decimal, who: str, reason: str) -> tuple[Intent, ...]:
-    """Buy one lot. Return the order as it ended."""
-    run, intent = _written(trading, at, asset, limit, who, reason)
-    started = trading.clock.now()
-    outcome, message, findings = finish(trading, run)
-    now = trading.clock.now()
-    stage = RunStage(run.id, StageName.EXECUTE, started, (now - started).total_seconds(), "done", findings)
-    with trading.ledger.transaction("run-close") as tx:
-        runs.add_stage(tx, run, stage)
-        runs.close_run(tx, run, now, outcome, f"a trial of the broker by {who}: {message}")
-    write_account(trading.ledger, run.id, trading.render)
+    """Buy one lot. Return the order."""
+    run = _written(trading, at, asset, limit, who, reason)
+    ended = finish_and_close(trading, run, f"a trial of the broker by {who}")
     _take_back(trading, who, reason)
-    return (intent,)
+    return ended
 
 
-def _written(trading: Trading, at: Moment, asset: str, limit: Decimal, who: str, reason: str) -> tuple[Run, Intent]:
+def _written(trading: Trading, at: Moment, asset: str, limit: Decimal, who: str, reason: str) -> Run:
     """Write the run and its order down, in one transaction."""
     settings, can, now = trading.config, trading.broker.capabilities(), trading.clock.now()
     order = Order(asset, Side.BUY, lot_of(settings.execution, can.quantity_step), limit)
@@ -238,7 +227,7 @@ def _written(trading: Trading, at: Moment, asset: str, limit: Decimal, who: str,
         tx.audit(runs.event("run.decided", run, said | bounds_record({}, BY_BOUNDS)))
     one, none = np.ones(1), np.zeros(1)
     write_weights(trading.ledger.directory, run.id, (asset,), one, one, none)
-    return run, intent
+    return run
 
 
 def _after(trading: Trading) -> Callable[[str], str]:

@@ -31,19 +31,17 @@ from sigc.store.ledger.records import (
     Run,
     RunKey,
     RunKind,
-    RunStage,
     Side,
-    StageName,
     TimeInForce,
 )
 from sigc_pipelines.checks.case import exact
 from sigc_pipelines.checks.exposure import Bound, Exposure, ExposureLine
-from sigc_pipelines.live.finish import finish
+from sigc_pipelines.live.finish import finish_and_close
 from sigc_pipelines.live.judging import CLOSES, bounds_of, bounds_record, exposure
 from sigc_pipelines.live.session import Moment
 from sigc_pipelines.live.sizing import Order, client_order_id, limit_of, lot_of
 from sigc_pipelines.live.trading import Trading
-from sigc_pipelines.records.artifacts import write_account, write_weights
+from sigc_pipelines.records.artifacts import write_weights
 
 SLOT = "flatten"
 _KEPT = ("shown", "coverage")  # of the last decision: the next run compares its data with them
@@ -91,16 +89,7 @@ def close_out(
     run, kept = _decided(trading, key, at, held, who, reason)
     if run is None:
         return ClosedBook(key, (), kept)
-    started = trading.clock.now()
-    outcome, message, findings = finish(trading, run)
-    now = trading.clock.now()
-    stage = RunStage(run.id, StageName.EXECUTE, started, (now - started).total_seconds(), "done", findings)
-    with trading.ledger.transaction("run-close") as tx:
-        runs.add_stage(tx, run, stage)
-        runs.close_run(tx, run, now, outcome, f"positions are closed by {who}: {message}")
-    write_account(trading.ledger, run.id, trading.render)
-    with trading.ledger.reading() as connection:
-        return ClosedBook(key, orders.of_run(connection, run.id), kept)
+    return ClosedBook(key, finish_and_close(trading, run, f"positions are closed by {who}"), kept)
 
 
 def _decided(
