@@ -5,13 +5,14 @@ down.
 from __future__ import annotations
 
 import sqlite3
-from pathlib import Path
 
 from sigc.errors import Diagnostic, SigcError
 from sigc.host import kill_file
 from sigc.store.audit.chain import AuditEvent
 from sigc.store.ledger import books, control, runs
+from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import UNASSIGNED, BookKey, Run, RunKey, RunKind
+from sigc.words import local_time
 from sigc_pipelines.live.account_capital import refuse_beyond_equity
 from sigc_pipelines.live.scratch import backwards
 from sigc_pipelines.live.session import Moment
@@ -45,13 +46,13 @@ def _opened(trading: Trading, request: Request, at: Moment) -> Run:
     with trading.ledger.transaction("run-open") as tx:
         revision = 0
         if request.kind is RunKind.TRADE:
-            _refuse_stopped(tx.connection, request, trading.ledger.directory)
+            _refuse_stopped(tx.connection, request, trading.ledger)
             tripped = refusal(tx.connection, trading, request.strategy)
             if tripped is not None:
                 raise SigcError(tripped)
             _refuse_beside(tx.connection, request)
             if trading.broker.capabilities().simulated:
-                _refuse_the_past(tx.connection, at)
+                _refuse_the_past(tx.connection, at, tx.zone)
             revision = _revision(tx.connection, key, request)
             capital = decimal(trading.config.execution.capital)
             books.open_book(tx, book, capital, now, str(at.as_of.day))
@@ -82,21 +83,21 @@ def _audit_refusal(trading: Trading, request: Request, at: Moment, no: SigcError
         tx.audit(AuditEvent("run.refused", said, "", request.strategy, request.portfolio, request.who))
 
 
-def _refuse_stopped(connection: sqlite3.Connection, request: Request, work_dir: Path) -> None:
-    by_file = kill_file.halt_for(work_dir, request.strategy)
+def _refuse_stopped(connection: sqlite3.Connection, request: Request, ledger: Ledger) -> None:
+    by_file, zone = kill_file.halt_for(ledger.directory, request.strategy), ledger.zone
     if by_file is not None:  # the ledger may have it a moment later
-        what = f"{by_file.scope or 'everything'} is halted since {by_file.since.isoformat(timespec='seconds')}"
+        what = f"{by_file.scope or 'everything'} is halted since {local_time(by_file.since, zone)}"
         raise SigcError(Diagnostic("E802", f"{what} by {by_file.who}: {by_file.reason or 'kill file'}"))
     for name in (control.HALTED, control.PAUSED):
         stop = control.holds(connection, name, request.strategy)
         if stop is not None and not (name == control.PAUSED and request.is_forced):
-            what = f"{stop.scope or 'everything'} is {name} since {stop.at.isoformat(timespec='seconds')}"
+            what = f"{stop.scope or 'everything'} is {name} since {local_time(stop.at, zone)}"
             raise SigcError(Diagnostic("E802", f"{what} by {stop.who}: {stop.reason or stop.value}"))
 
 
-def _refuse_the_past(connection: sqlite3.Connection, at: Moment) -> None:
+def _refuse_the_past(connection: sqlite3.Connection, at: Moment, zone: str) -> None:
     """Refuse a run for a session before the newest fill of the account, whatever the strategy."""
-    why = backwards(connection, at)
+    why = backwards(connection, at, zone)
     if why:
         raise SigcError(Diagnostic("E800", why, hint="use --dry-run for a past session"))
 

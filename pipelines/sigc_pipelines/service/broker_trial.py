@@ -34,6 +34,7 @@ from sigc.store.ledger.records import (
     StageName,
     TimeInForce,
 )
+from sigc.words import local_time
 from sigc_pipelines.brokers.pooled import PooledBroker
 from sigc_pipelines.brokers.protocol import Healthy, UnreachableError, simulation
 from sigc_pipelines.live.apply_fills import settle
@@ -159,7 +160,7 @@ def _refuse(trading: Trading, at: Moment) -> None:
     is_open = at.session.open <= now < at.cut_off if health is None else health.is_open
     if not is_open:
         opens = at.session.open if health is None else health.next_open
-        message = f"the market is closed until {opens:%Y-%m-%d %H:%M} UTC: nothing would be filled"
+        message = f"the market is closed until {local_time(opens, trading.ledger.zone)}: nothing would be filled"
         raise SigcError(Diagnostic("E806", message, hint="try it while the market is open"))
     refuse_foreign(trading)
 

@@ -39,6 +39,7 @@ from sigc.store.ledger.action_rows import ActionEntry
 from sigc.store.ledger.adjustments import Adjustment
 from sigc.store.ledger.book_moves import BookMove
 from sigc.store.ledger.records import UNRESOLVED, BookKey, Outcome, RunKind, StageName
+from sigc.words import counted
 from sigc_pipelines.assembly.parts import Compiled, compile_file
 from sigc_pipelines.assembly.trading import calendar_of, digests, with_capital
 from sigc_pipelines.backtest.backtest import pick_of
@@ -299,9 +300,8 @@ class DaemonRunner:
         return self._services.clock if is_current else HandClock(at)
 
     def _trading(self, clock: Clock) -> Trading:
-        return Trading(
-            self._services.ledger, self._broker, clock, self._sessions(), self._config, self._output.run_page
-        )
+        ledger, page = self._services.ledger, self._output.run_page
+        return Trading(ledger, self._broker, clock, self._sessions(), self._config, page)
 
     def _kept(self, trading: Trading, strategy: str, watch: RunHandle) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return the work left on a strategy's book, and its problems; a book of no configured strategy is left
@@ -326,7 +326,7 @@ class DaemonRunner:
     def _doubts(self, strategy: str) -> tuple[str, ...]:
         with self._services.ledger.reading() as connection:
             doubtful = [i for i in orders.in_flight(connection) if i.key.strategy == strategy and i.state in UNRESOLVED]
-        return (f"{len(doubtful)} order(s) without a known outcome",) if doubtful else ()
+        return (f"{counted(len(doubtful), 'order')} without a known outcome",) if doubtful else ()
 
     def _end(self, ended: Ended, compiled: Compiled) -> RunEnd:
         run = ended.run
