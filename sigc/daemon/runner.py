@@ -27,7 +27,7 @@ from sigc.clock import Clock
 from sigc.errors import Diagnostic
 from sigc.rpc.messages.books import ReconcileReply
 from sigc.rpc.messages.kill import KillReply
-from sigc.rpc.messages.requests import WorkerStatus
+from sigc.rpc.messages.requests import CancelledOrderCounts, WorkerStatus
 from sigc.store.ledger.action_rows import ActionEntry
 from sigc.store.ledger.adjustments import Adjustment
 from sigc.store.ledger.book_moves import BookMove
@@ -182,8 +182,8 @@ class Runner(Protocol):
         """Do one run. A failure is its end, or raises SigcError."""
         ...
 
-    def cancel(self, run: str, who: str, reason: str) -> int:
-        """Send no more orders of a run and cancel its open ones. Return how many could not be cancelled."""
+    def cancel(self, run: str, who: str, reason: str) -> tuple[CancelledOrderCounts, int]:
+        """Send no more orders of a run and cancel its open ones. Return its orders, and how many were not cancelled."""
         ...
 
     def kill(self, strategy: str, who: str, reason: str, is_flatten: bool) -> KillReply:

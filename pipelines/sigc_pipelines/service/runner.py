@@ -34,6 +34,7 @@ from sigc.daemon.runner import (
 from sigc.errors import Diagnostic, SigcError
 from sigc.rpc.messages.books import ReconcileReply
 from sigc.rpc.messages.kill import KillReply
+from sigc.rpc.messages.requests import CancelledOrderCounts
 from sigc.store.ledger import books, orders, runs
 from sigc.store.ledger.action_rows import ActionEntry
 from sigc.store.ledger.adjustments import Adjustment
@@ -46,7 +47,6 @@ from sigc_pipelines.backtest.backtest import pick_of
 from sigc_pipelines.brokers.protocol import Broker
 from sigc_pipelines.brokers.registry import close_broker, open_broker
 from sigc_pipelines.compute import load
-from sigc_pipelines.live.apply_fills import cancel
 from sigc_pipelines.live.move_books import move_books
 from sigc_pipelines.live.publish import publish
 from sigc_pipelines.live.recover import complete, recover, recover_at_start
@@ -67,6 +67,7 @@ from sigc_pipelines.service.runner_checks import broker_check, checked, data_che
 from sigc_pipelines.service.scripts import keep_said, run_script
 from sigc_pipelines.service.workspaces import Workspaces, alive
 from sigc_pipelines.stopping.breaker_closing import close_by_breakers
+from sigc_pipelines.stopping.cancel_run import UnknownRunError, cancel_run
 from sigc_pipelines.stopping.close_book import close_book
 from sigc_pipelines.stopping.kill_switch import kill
 from sigc_pipelines.stopping.live_start import halt_before_live
@@ -132,15 +133,11 @@ class DaemonRunner:
         finally:
             self._spaces.flush()
 
-    def cancel(self, run: str, who: str, reason: str) -> int:
+    def cancel(self, run: str, who: str, reason: str) -> tuple[CancelledOrderCounts, int]:
         """Take the open orders of a run from the broker's book; none for a run that never came to the ledger."""
-        ledger = self._services.ledger
-        try:
-            with ledger.reading() as connection:
-                found = runs.find(connection, run)
-        except SigcError:
-            return 0
-        return len(cancel(ledger, self._broker, found, who, reason))
+        with contextlib.suppress(UnknownRunError):
+            return cancel_run(self._services.ledger, self._broker, run, who, reason)
+        return CancelledOrderCounts(), 0
 
     def kill(self, strategy: str, who: str, reason: str, is_flatten: bool) -> KillReply:
         """Halt a strategy, '' for all, cancel its open orders, and with is_flatten close its positions."""
