@@ -243,7 +243,9 @@ class Runner(Protocol):
         ...
 
     def checks(self) -> Mapping[str, str]:
-        """Return the state of its connections: `ok` or what is wrong, by name (data_connection, broker_connection)."""
+        """Return the state of its strategy files and connections: `ok` or what is wrong, by the name of the check
+        (strategies, data_connection, broker_connection).
+        """
         ...
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ from sigc.words import counted
 def cancel_text(id: str, done: CancelReply) -> str:
     """Return what a cancel did.
 
+    >>> from sigc.rpc.messages.requests import CancelledOrderCounts
     >>> orders = CancelledOrderCounts(sent=3, unsent=2, taken_back=1, filled=1, open=1)
     >>> print(cancel_text("r1", CancelReply(True, 0, "momentum", "trade", "execute", orders=orders)))
     r1 (momentum, trade): cancelled in the stage execute

@@ -65,6 +65,7 @@ from sigc_pipelines.service.reconciled import reconcile_job, reconciled
 from sigc_pipelines.service.reports import DrawReport, write_reports
 from sigc_pipelines.service.runner_checks import broker_check, checked, data_check
 from sigc_pipelines.service.scripts import keep_said, run_script
+from sigc_pipelines.service.strategy_watch import StrategyWatch
 from sigc_pipelines.service.workspaces import Workspaces, alive
 from sigc_pipelines.stopping.breaker_closing import close_by_breakers
 from sigc_pipelines.stopping.cancel_run import UnknownRunError, cancel_run
@@ -101,6 +102,7 @@ class DaemonRunner:
         self._opened_on = ""
         self._work_dir = services.ledger.directory
         self._broker = self._opened_broker(services.clock)
+        self._watch = StrategyWatch(strategies, config.safety, services.clock, config.schedule.timezone)
         halt_before_live(services.ledger, self._broker)
 
     def check(self) -> tuple[CheckedStrategy, ...]:
@@ -228,9 +230,10 @@ class DaemonRunner:
         self._spaces.free()
 
     def checks(self) -> Mapping[str, str]:
-        """Check the data sources that are files, and the broker's account."""
+        """Check the strategy files, the data sources that are files, and the broker's account."""
         directory = Path(self._config.data.directory).expanduser()
         return {
+            "strategies": self._watch.check(),
             "data_connection": data_check(self._strategies, directory),
             "broker_connection": broker_check(self._broker, self._services.ledger, self._services.clock),
         }
