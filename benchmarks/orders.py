@@ -75,7 +75,9 @@ class Desks:
         """Seconds of processor time an order, over the orders of one run. Their end is not counted."""
         run = self._planned(number)
         desk = Desk(self.ledger, Taker(), self.clock, ExecutionSettings(fill_wait_s=0.0))  # type: ignore[arg-type]
-        execution = Execution(desk, run, judge_of(self.ledger, run, self.clock), SendingEnd(NOON + timedelta(hours=1)))
+        execution = Execution(
+            desk, run, judge_of(self.ledger, run, self.clock), SendingEnd(NOON + timedelta(hours=1), "")
+        )
         begun = time.process_time()
         while execution._turn():
             pass

@@ -11,6 +11,7 @@ import click
 
 from sigc.errors import Diagnostic, SigcError
 from sigc.rpc.messages.books import BookedAction, BookMovedReply, told_adjustment
+from sigc.words import local_time
 from sigc_cli.daemon_call import print_json
 from sigc_cli.daemon_or_ledger import by_daemon_or_here
 from sigc_cli.text.ledger_view import entries
@@ -68,8 +69,8 @@ def show(done: BookMovedReply, *, as_json: bool) -> None:
         click.echo(entries(done.entries))
 
 
-def actions_text(found: Sequence[BookedAction]) -> str:
-    """Return effects of corporate actions as a table."""
+def actions_text(found: Sequence[BookedAction], zone: str) -> str:
+    """Return effects of corporate actions as a table. zone: of its times."""
     if not found:
         return "no corporate actions"
     heads = ("entry", "asset", "kind", "ex-date", "shares", "into", "cash", "owed", "counts from", "booked", "reason")
@@ -78,5 +79,5 @@ def actions_text(found: Sequence[BookedAction]) -> str:
         into = f"{one.into_change} {one.into}" if one.into else ""
         why = one.reason + (f" of {one.corrects}" if one.corrects else "")
         cells = (str(one.number), one.asset, one.kind, one.ex_date, one.change, into, one.cash, one.receivable)
-        rows.append((*cells, one.session, f"{one.at:%Y-%m-%d %H:%M} UTC", why))
+        rows.append((*cells, one.session, local_time(one.at, zone), why))
     return table(rows)

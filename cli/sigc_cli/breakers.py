@@ -18,6 +18,7 @@ from sigc.rpc.messages.breakers import (
     BreakerTrial,
     BreakerTrialReply,
 )
+from sigc.words import local_time
 from sigc_cli.halting import StopPlace, be_owner_of, who
 from sigc_cli.text.daemon_text import table
 
@@ -85,10 +86,10 @@ def reset(place: StopPlace, name: str, strategy: str | None, reason: str) -> Bre
     return BreakerResetReply(tuple(one.strategy for one in found), tuple(o for o in now if o.since is not None))
 
 
-def breakers_text(found: Iterable[BreakerStatus]) -> str:
+def breakers_text(found: Iterable[BreakerStatus], zone: str) -> str:
     """Return the breakers as a table, with a sentence for each that is not fine.
 
-    >>> breakers_text([])
+    >>> breakers_text([], "UTC")
     'no circuit breaker is configured'
     """
     known = tuple(found)
@@ -103,13 +104,13 @@ def breakers_text(found: Iterable[BreakerStatus]) -> str:
             _number(one, one.value),
             _number(one, one.threshold),
             one.action,
-            one.state + (f" since {one.since:%Y-%m-%d %H:%M:%S} UTC" if one.since is not None else ""),
+            one.state + (f" since {local_time(one.since, zone)}" if one.since is not None else ""),
         )
         for one in known
     ]
     lines = [table(rows)]
     doubted = (one for one in known if one.why and one.state != "too little history")
-    lines += [f"{one.name} of {one.strategy or 'all books'}: {one.why}{_pause(one)}" for one in doubted]
+    lines += [f"{one.name} of {one.strategy or 'all books'}: {one.why}{_pause(one, zone)}" for one in doubted]
     if any(one.since is not None for one in known):
         lines.append("a tripped breaker holds until: sigc safety reset BREAKER --reason '...'")
     return "\n".join(lines)
@@ -135,8 +136,8 @@ def reset_text(name: str, reply: BreakerResetReply) -> str:
     return f"the breaker {name} of {whose} is reset: it is judged from the newest close on"
 
 
-def _pause(one: BreakerStatus) -> str:
-    return "" if one.until is None else f" (no run begins until {one.until:%Y-%m-%d %H:%M:%S} UTC)"
+def _pause(one: BreakerStatus, zone: str) -> str:
+    return "" if one.until is None else f" (no run begins until {local_time(one.until, zone)})"
 
 
 def _number(one: BreakerStatus, value: float | None) -> str:

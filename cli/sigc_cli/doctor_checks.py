@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sigc.errors import SigcError
+from sigc.words import counted, local_time
 from sigc_cli.assembly.workdir import work_dir as place_of
 from sigc_cli.daemon_or_ledger import Target
 from sigc_pipelines.assembly.parts import Choices, configuration
@@ -168,7 +169,7 @@ class Live:
         if not channels:
             raise DoubtError("no channel is configured (alerts.channels): alerts are sent to nobody")
         if not self._with_alerts:
-            return f"{len(channels)} channel(s); --alerts sends a test message over each"
+            return f"{counted(len(channels), 'channel')}; --alerts sends a test message over each"
         if self._status is None:
             raise DoubtError("the test message is sent by the daemon, and none runs")
         from sigc.rpc.messages.alerts import AlertTestReply, AlertTestRequest
@@ -179,7 +180,7 @@ class Live:
         bad = [f"{name}: {text}" for name, text in said.items() if text != "ok"]
         if bad:
             raise ConnectionError("; ".join(bad))
-        return f"{len(said)} channel(s) took the test message"
+        return f"{counted(len(said), 'channel')} took the test message"
 
 
 def clock() -> str:
@@ -189,7 +190,7 @@ def clock() -> str:
     with suppress(AttributeError, OSError):
         if ctypes.CDLL(None).adjtimex(buffer) >= 0:
             status = int.from_bytes(buffer.raw[_STATUS_AT : _STATUS_AT + 4], "little")
-    now = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    now = local_time(datetime.now(UTC), "UTC")
     if status & _UNSYNCHRONISED:
         raise DoubtError(f"{now}; the system does not keep it in step: run chrony or systemd-timesyncd")
     return f"{now}, kept in step by the system"

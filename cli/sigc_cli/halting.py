@@ -28,6 +28,7 @@ from sigc.rpc.client import Client, NoDaemonError, RefusedError, Target, find_da
 from sigc.rpc.discovery import DaemonOptions, wish_of
 from sigc.rpc.messages.page import HaltReply, SafetyReply, StopDecision
 from sigc.rpc.messages.requests import HoldRequest
+from sigc.words import local_time
 
 if TYPE_CHECKING:
     from sigc.rpc.client import DaemonQuery
@@ -137,10 +138,10 @@ def stops_in_force(place: StopPlace) -> tuple[StopDecision, ...]:
     return _stops_here(place.work_dir)
 
 
-def stops_text(stops: Iterable[StopDecision]) -> str:
-    """Return the halts and pauses as lines, one each."""
+def stops_text(stops: Iterable[StopDecision], zone: str) -> str:
+    """Return the halts and pauses as lines, one each. zone: of their times."""
     lines = [
-        f"{one.kind}  {_named(one.strategy)}  since {one.since:%Y-%m-%d %H:%M:%S} UTC by {one.who or 'sigc'}"
+        f"{one.kind}  {_named(one.strategy)}  since {local_time(one.since, zone)} by {one.who or 'sigc'}"
         + (f": {one.why}" if one.why else "")
         for one in stops
     ]

@@ -51,7 +51,7 @@ class EventRun:
     kind: trade, dry, compute, or another kind of job. outcome: of the trading run, '' where it never began. orders:
     their number by state. lost: number that certainly never reached the broker's book (denied, rejected, given up
     before they were sent). reasons: of the lost ones. placed: those that reached it. errors: check and message of each
-    finding that stopped the run.
+    finding that stopped the run. cut_off: after which none of its orders is sent, as text.
     """
 
     kind: str = ""
@@ -63,6 +63,7 @@ class EventRun:
     reasons: Reasons = field(default_factory=dict)
     placed: OrderCounts = OrderCounts()
     errors: tuple[tuple[str, str], ...] = ()
+    cut_off: str = ""
 
     @property
     def wanted(self) -> int:

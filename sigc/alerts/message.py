@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sigc.alerts.urgency import Urgency, most_urgent
 
@@ -39,8 +39,8 @@ class Message:
 
     @property
     def body(self) -> str:
-        """Return the plain text: the subject, the text, and the time in UTC."""
-        return f"{self.subject}\n{self.text}\n{self.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        """Return the plain text: the subject, the text, and the time, in the zone that it has."""
+        return f"{self.subject}\n{self.text}\n{self.at:%Y-%m-%d %H:%M:%S %Z}"
 
 
 def digest(messages: Sequence[Message], key: str) -> Message:

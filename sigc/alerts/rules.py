@@ -42,7 +42,7 @@ _STALE = MappingProxyType(
 )
 _DIFFER = frozenset({"E600", "E602"})
 _DAMAGED = ("E310", "E810", "E812")
-_SHOWN = 3
+_SHOWN, _UNTIL = 3, "Nothing was sent; the session can be traded until its cut-off"
 FILLED_LESS = "filled_less"
 # Events that may end a run's last open order: the rules see them once, at the end of their transaction.
 ENDS_ORDERS = frozenset({"fill", "fill.excess", "order.expired", "order.cancelled", "order.rejected"})
@@ -403,7 +403,7 @@ def _run_text(seen: RuleEvent, run: str = "") -> str:
     lines = [f"Session {facts.session}. {message}" if facts.session else message]
     lines += [f"{check}: {text}" for check, text in facts.errors[:_SHOWN] if text != message]
     if facts.kind == _TRADE and not facts.wanted and seen.said("outcome") in ("failed", "refused", "interrupted"):
-        lines.append("Nothing was sent; the session can be traded until its cut-off.")
+        lines.append(", ".join(filter(None, (_UNTIL, facts.cut_off))) + ".")
     command = f"sigc audit query --strategy {seen.strategy}" if seen.event == "run.refused" else _show(id)
     return _lines("\n".join(lines), check_command(message) or command, id)
 

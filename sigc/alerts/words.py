@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
-from datetime import UTC, datetime, tzinfo
-from zoneinfo import ZoneInfo
+from datetime import datetime
+
+from sigc.words import local_time
 
 RUNBOOK = "sigc runbook"
 _COMPILED = re.compile(r"^E[01]\d\d: .*?\((.+?):\d+(?:; .*)?\)")
@@ -20,11 +21,7 @@ def moment(at: object, zone: str = "") -> str:
     found = instant(at)
     if found is None:
         return "" if at is None else str(at)
-    try:
-        clocks: tzinfo = ZoneInfo(zone) if zone else UTC
-    except (KeyError, ValueError, OSError):
-        clocks = UTC
-    return f"{found.astimezone(clocks):%Y-%m-%d %H:%M:%S %Z}"
+    return local_time(found, zone)
 
 
 def instant(at: object) -> datetime | None:

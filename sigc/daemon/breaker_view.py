@@ -10,6 +10,7 @@ import sqlite3
 from contextlib import closing
 
 from sigc import metrics as m
+from sigc.alerts.words import moment
 from sigc.config.breaker_settings import BreakerSettings
 from sigc.config.settings import SafetySettings
 from sigc.metrics import DaemonMetrics
@@ -20,6 +21,7 @@ from sigc.store.ledger import books, breakers, orders
 from sigc.store.ledger.connection import connect_reader
 from sigc.store.ledger.ledger import Ledger, Transaction
 from sigc.store.ledger.records import BookKey, IntentState
+from sigc.words import counted
 
 _SHOWN = 5
 _OK = "ok"
@@ -93,6 +95,10 @@ def _effects(ledger: Ledger, one: StandingBreaker, rule: BreakerSettings) -> tup
         return tuple(effects)
 
 
+def _denied(count: int) -> str:
+    return f"{counted(count, 'order')} that {'waits is' if count == 1 else 'wait are'} denied"
+
+
 def _tripped_in(tx: Transaction, one: StandingBreaker, rule: BreakerSettings) -> list[str]:
     before = {i.client_order_id for i in orders.in_flight(tx.connection) if i.state is IntentState.PLANNED}
     text = f"a trial of the breaker {one.name}"
@@ -103,9 +109,9 @@ def _tripped_in(tx: Transaction, one: StandingBreaker, rule: BreakerSettings) ->
     match made.action:
         case "halt_trading" | "flatten":
             found = [f"nothing more of {whose} is sent, until `sigc safety reset {one.name} --reason '...'`"]
-            found += [f"{len(before - after)} order(s) that wait are denied"]
+            found += [_denied(len(before - after))]
         case "pause_30min":
-            found = [f"no run of {whose} begins until {made.until:%Y-%m-%d %H:%M:%S} UTC"]
+            found = [f"no run of {whose} begins until {moment(made.until, tx.zone)}"]
         case "reduce_exposure":
             found = [f"of {whose} only orders that take a position nearer to zero are sent, until it is reset"]
         case _:

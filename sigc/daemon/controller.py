@@ -177,7 +177,7 @@ class Controller:
     def has_books(self, books: LedgerThreads) -> None:
         """Take the open ledger: from now on changes are audited and runs are recorded."""
         self._books = books
-        books.ledger.hide = self.doors.secrets.hide
+        books.ledger.hide, books.ledger.zone = self.doors.secrets.hide, self.start.config.schedule.timezone
         self._runs = known = Runs(books, self.metrics, self.clock, self.start.config.daemon.max_runs, self._run_ended)
         duties = Duties(self._begin_fire, known.cancel, self._is_fresh, self._alert, self.session_at, known.is_going)
         self._timetable = Timetable(books, self.metrics, self.clock, duties)
@@ -214,6 +214,7 @@ class Controller:
     def put_in_force(self, new: InForce) -> None:
         """Put a configuration in force. The old runner is closed when its last run has ended."""
         old, self._in_force, self.edited = self._in_force, new, {}
+        self.books.ledger.zone = new.configured.loaded.config.schedule.timezone
         if old is not None:
             names = {s.name for s in new.configured.strategies}
             # Else the metrics of a removed strategy would show its last values for ever.

@@ -13,6 +13,7 @@ from sigc.alerts.words import instant, moment, span
 from sigc.schedule.job import Condition
 from sigc.schedule.misfire import Reason
 from sigc.schedule.state import DidNotRun, JobState, Running, Waiting
+from sigc.schedule.step import deadline
 from sigc.store.ledger import jobs, meta
 
 _LATE = frozenset({Reason.LATE, Reason.TOO_OLD, Reason.NEWER})
@@ -26,6 +27,11 @@ def detail_of(connection: sqlite3.Connection, state: JobState, found: DidNotRun,
         return _unfinished(connection, state.job.depends_on, state.job.zone)
     if found.reason is not Reason.DEADLINE:
         return ""
+    ends, waited = deadline(state.job, found.fire), _waited(connection, state)
+    return "; ".join(filter(None, [f"it was {moment(ends, state.job.zone)}" if ends is not None else "", waited]))
+
+
+def _waited(connection: sqlite3.Connection, state: JobState) -> str:
     match state.phase:
         case Running(run=run):
             return f"its run {run} goes on"

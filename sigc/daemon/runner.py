@@ -25,16 +25,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sigc.clock import Clock
-from sigc.errors import Diagnostic
+from sigc.errors import Diagnostic, placed
 from sigc.rpc.messages.books import ReconcileReply
 from sigc.rpc.messages.kill import KillReply
-from sigc.rpc.messages.requests import WorkerStatus
+from sigc.rpc.messages.requests import CancelledOrderCounts, WorkerStatus
 from sigc.store.ledger.action_rows import ActionEntry
 from sigc.store.ledger.adjustments import Adjustment
 from sigc.store.ledger.book_moves import BookMove
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import BookKey, Outcome
 from sigc.store.ledger.waiting_orders import WaitingOrders
+from sigc.words import local_time
 
 if TYPE_CHECKING:
     from sigc.config.settings import Config
@@ -146,20 +147,23 @@ class CheckedStrategy:
 
 @dataclass(frozen=True, slots=True)
 class EditedText:
-    """A file of a strategy that is not what was loaded. at: when it was written; problem: why it does not compile."""
+    """A file of a strategy that is not what was loaded. at: when it was written; problem: why it does not compile.
+
+    zone: of the time in its text.
+    """
 
     file: Path
     at: datetime | None = None
     problem: Diagnostic | None = None
+    zone: str = "UTC"
 
     @property
     def text(self) -> str:
         """Return what is to be known of it, as a sentence."""
-        at = "" if self.at is None else f" at {self.at:%Y-%m-%d %H:%M:%S} UTC"
+        at = "" if self.at is None else f" at {local_time(self.at, self.zone)}"
         if self.problem is None:
             return f"{self.file.name} was edited{at} and is not loaded"
-        place = "" if self.problem.span is None else f"{Path(self.problem.span.path).name}:{self.problem.span.line}: "
-        return f"{self.file.name} was edited{at} and can't be loaded: {place}{self.problem.message}"
+        return f"{self.file.name} was edited{at} and can't be loaded: {placed(self.problem)}, `sigc check {self.file}`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,8 +218,8 @@ class Runner(Protocol):
         """Do one run. A failure is its end, or raises SigcError."""
         ...
 
-    def cancel(self, run: str, who: str, reason: str) -> int:
-        """Send no more orders of a run and cancel its open ones. Return how many could not be cancelled."""
+    def cancel(self, run: str, who: str, reason: str) -> tuple[CancelledOrderCounts, int]:
+        """Send no more orders of a run and cancel its open ones. Return its orders, and how many were not cancelled."""
         ...
 
     def kill(self, strategy: str, who: str, reason: str, is_flatten: bool) -> KillReply:

@@ -6,13 +6,15 @@ import threading
 from dataclasses import dataclass
 from datetime import datetime
 
+from sigc.words import local_time
+
 DATA, BROKER = "data_connection", "broker_connection"  # the checks that fail by them
 
 
 @dataclass(frozen=True, slots=True)
 class HungThread:
     """A thread that hangs. check: the health check that fails until it returns; what: hangs; since: when it was given
-    up; read: the sources that it was reading, as text.
+    up; read: the sources that it was reading, as text; zone: of the time as it is told.
     """
 
     thread: threading.Thread
@@ -20,6 +22,7 @@ class HungThread:
     what: str
     since: datetime
     read: str = ""
+    zone: str = "UTC"
 
 
 _turn = threading.Lock()
@@ -46,4 +49,4 @@ def told(check: str) -> str:
         return "ok"
     more = f", and {len(found) - 1} more" if len(found) > 1 else ""
     reading = f" reading {found[0].read}" if found[0].read else ""
-    return f"{found[0].what} hangs{reading}, given up at {found[0].since:%Y-%m-%d %H:%M:%S} UTC{more}"
+    return f"{found[0].what} hangs{reading}, given up at {local_time(found[0].since, found[0].zone)}{more}"

@@ -19,6 +19,7 @@ from sigc.host.instance import instance_name, places, runtime_dirs
 from sigc.rpc.client import Client, DaemonQuery, Target, find_daemon
 
 TOKEN_VARIABLE = "SIGC_RPC_TOKEN"  # noqa: S105 -- its name
+DEFAULT_ZONE = "America/New_York"  # of schedule.timezone
 _OVERRIDES = {"address": "SIGC_DAEMON__RPC__ADDRESS", "token": "SIGC_DAEMON__RPC__TOKEN"}
 
 
@@ -53,6 +54,16 @@ def wish_of(asked: DaemonOptions, environment: Mapping[str, str]) -> DaemonQuery
 def target_of(asked: DaemonOptions, environment: Mapping[str, str]) -> Target:
     """Return the daemon wanted with its address. Raise E900, E402."""
     return find_daemon(wish_of(asked, environment), runtime_dirs(environment, os.getuid()))
+
+
+def zone_here(config: Path | None, environment: Mapping[str, str] | None = None) -> str:
+    """Return the zone in which the configuration has times shown (`schedule.timezone`), as it is written there."""
+    known = os.environ if environment is None else environment
+    try:
+        written = _section(_data(find(config, known), known), "schedule").get("timezone")
+    except SigcError:
+        written = None
+    return known.get("SIGC_SCHEDULE__TIMEZONE") or _text(written) or DEFAULT_ZONE
 
 
 def connect(asked: DaemonOptions, environment: Mapping[str, str], timeout_s: float = 60.0) -> Client:

@@ -293,9 +293,8 @@ def _evidence(facts: SessionFacts) -> Iterator[tuple[datetime, Stop]]:
 
 
 def _missed(facts: SessionFacts, planned: PlannedJob, job: JobFacts, miss: Missed) -> Stop:
-    zone = facts.plan.zone
-    due = f"job {miss.job} was due {when(miss.planned, zone)}"
-    look = f"sigc schedule history {miss.job}"
+    due, given_up = (when(at, facts.plan.zone) for at in (miss.planned, miss.at))
+    due, look = f"job {miss.job} was due {due}", f"sigc schedule history {miss.job}"
     if miss.reason in _LATE:
         held_up = unwritable_at(facts, miss.planned) or "the daemon was not running, or was held up"
         down = down_at(facts, miss.planned) or held_up
@@ -310,9 +309,9 @@ def _missed(facts: SessionFacts, planned: PlannedJob, job: JobFacts, miss: Misse
         return Stop(cases.STRATEGY, f"{due}: the strategy is disabled in the configuration (enabled: false)", look)
     if link == cases.SCHEDULE and job.off is not None:
         return Stop(link, f"{due}: {_off_text(facts, planned)}", look)
-    if miss.reason == "the deadline passed" and planned.waits_for_data:
-        return Stop(cases.DATA, f"{due}: it waited for fresh data{_rows(facts)} until its deadline", look)
-    return Stop(link, f"{due}: {miss.reason}", look)
+    if link == cases.TURN and planned.waits_for_data and "deadline" in miss.reason:
+        return Stop(cases.DATA, f"{due}: it waited for fresh data{_rows(facts)} until its deadline, {given_up}", look)
+    return Stop(link, f"{due}: {miss.reason}" + (f", {given_up}" if "deadline" in miss.reason else ""), look)
 
 
 def _paused_at(facts: SessionFacts, at: datetime) -> str:

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime
 from decimal import Decimal
-from zoneinfo import ZoneInfo
 
 from sigc.store.ledger.records import Finding, Intent, IntentState
+from sigc.words import counted as counted
+from sigc.words import local_time
 
 
 def when(at: datetime | None, zone: str) -> str:
     """Return an instant in the local time of a zone (UTC for an unknown zone), with the zone; `-` for None.
 
+    >>> from datetime import UTC
     >>> when(datetime(2024, 1, 15, 14, tzinfo=UTC), "America/New_York")
     '2024-01-15 09:00:00 EST'
     """
-    if at is None:
-        return "-"
-    try:
-        clocks: tzinfo = ZoneInfo(zone)
-    except (KeyError, ValueError, OSError):
-        clocks = UTC
-    return f"{at.astimezone(clocks):%Y-%m-%d %H:%M:%S %Z}"
+    return "-" if at is None else local_time(at, zone)
 
 
 def plain(value: Decimal) -> str:
@@ -42,15 +38,6 @@ def number(value: float) -> str:
     ('0.25', '1.23457e+06', '0')
     """
     return f"{value + 0.0:.6g}"
-
-
-def counted(count: int, what: str) -> str:
-    """Return a count with its noun.
-
-    >>> counted(1, "order"), counted(2, "order")
-    ('1 order', '2 orders')
-    """
-    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def finding(found: Finding, most: int = 5) -> str:

@@ -46,6 +46,8 @@ def test_a_run_that_failed() -> None:
     sent = "Nothing was sent; the session can be traded until its cut-off."
     text = f"Session 2024-01-03. no prices\n{sent}\nRun: r1\nLook further: sigc runs show r1"
     assert found == Raise("r1", "one: run failed", text)
+    (timed,) = closed("run_failed", "failed", replace(OK, cut_off="2024-01-03 15:55:00 EST"), message="no prices")
+    assert "the session can be traded until its cut-off, 2024-01-03 15:55:00 EST.\n" in timed.text
     (job,) = closed("run_failed", "failed", JOB)
     assert isinstance(job, Raise)
     assert job.urgency is Urgency.WARNING

@@ -81,7 +81,7 @@ def test_the_page_of_a_run(account: RunArtifacts) -> None:
     assert found.tables["Made of"] == [
         ("asked for by", "anna@cli: a wish"),
         ("revision", "2"),
-        ("began, ended", "2024-01-12T13:30:00+00:00, 2024-01-12T13:31:30+00:00"),
+        ("began, ended", "2024-01-12 13:30:00 UTC, 2024-01-12 13:31:30 UTC"),
         ("weights", "w-r0112-trade"),
     ]
 
@@ -175,8 +175,8 @@ def test_the_report_of_a_book_that_is_held_up(written: Path, tmp_path: Path) -> 
             view = live_view(connection, tmp_path, "momentum", "main", {"lookback": 20.0, "top": 0.3})
             positions = ledger_view.books(ledger_view.books_of(connection)).splitlines()
     assert view.findings == (
-        ("halted", "momentum since 2024-01-15 12:00 UTC by anna: it lost"),
-        ("paused", "everything since 2024-01-15 12:00 UTC by bob: by hand"),
+        ("halted", "momentum since 2024-01-15 12:00:00 UTC by anna: it lost"),
+        ("paused", "everything since 2024-01-15 12:00:00 UTC by bob: by hand"),
         ("last run", "failed: no broker"),
     )
     found = Document(render(view))

@@ -132,7 +132,7 @@ def test_a_trial_shows_what_would_happen_and_changes_nothing(limited: Site) -> N
         assert (trial.now.state, trial.now.session) == ("fine", SESSIONS[-1])
         assert trial.effects == (
             "nothing more of momentum is sent, until `sigc safety reset daily_loss --reason '...'`",
-            "0 order(s) that wait are denied",
+            "0 orders that wait are denied",
             "the alert breaker_tripped is raised",
         )
         (pause,) = client.get("safety/test", {"breaker": "streak"}, reply=BreakerTrialReply).trials

@@ -29,9 +29,15 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         yield opened
 
 
-def detail(ledger: Ledger, reason: Reason, phase: Phase | None = None, waits: bool = False) -> str:
+def detail(
+    ledger: Ledger,
+    reason: Reason,
+    phase: Phase | None = None,
+    waits: bool = False,
+    deadline_s: float | None = None,
+) -> str:
     conditions = frozenset({Condition.DATA_FRESH}) if waits else frozenset[Condition]()
-    job = Job("trade", depends_on=("fetch", "clean"), conditions=conditions)
+    job = Job("trade", depends_on=("fetch", "clean"), conditions=conditions, deadline_s=deadline_s)
     with ledger.reading() as connection:
         return detail_of(connection, JobState(job, phase=phase), DidNotRun(FIRE, reason), NOW)
 
@@ -86,6 +92,8 @@ def test_a_deadline_says_what_was_waited_for(ledger: Ledger) -> None:
     assert detail(ledger, Reason.DEADLINE, Retrying(pending, 2, NOW)) == ""
     needs = Waiting(Pending(FIRE, (("fetch", PLANNED),)))
     assert detail(ledger, Reason.DEADLINE, needs, waits=True) == "it waited for fetch: fetch has not run"
+    told = "it was 2024-01-03 10:00:00 EST; it waited for fresh data in vain"
+    assert detail(ledger, Reason.DEADLINE, Waiting(pending), waits=True, deadline_s=3600.0) == told
 
 
 def test_other_reasons_say_all_themselves(ledger: Ledger) -> None:

@@ -61,7 +61,7 @@ def test_the_reset_of_a_breaker_needs_another_token(guarded: Site) -> None:
         with pytest.raises(SigcError, match="nothing waits for a confirmation as '000000'"):
             bob.post("safety/confirm", {"id": "000000"})
         done = bob.post("safety/confirm", {"id": id}, reply=ConfirmReply)
-        assert (done.verb, done.done) == ("safety/reset", "1 breaker(s) reset")
+        assert (done.verb, done.done) == ("safety/reset", "1 breaker reset")
         assert guarded.status().breakers == ()
         with pytest.raises(SigcError, match="nothing waits"):  # once
             bob.post("safety/confirm", {"id": id})

@@ -132,7 +132,7 @@ SAID = {
     ),
     "held": (
         *(False, "halt", "stopped"),
-        "did not run. halt: held is halted since 2017-03-01T13:59:59+00:00 by WHO: enough",
+        "did not run. halt: held is halted since 2017-03-01 08:59:59 EST by WHO: enough",
         "sigc audit query --type control",
     ),
     "broken": (

@@ -162,7 +162,7 @@ def the_strategy_was_edited_and_is_wrong(night: Night) -> None:
     night.until_over()
     (said,) = (said for said in night.told.taken if said["rule"] == "health_degraded")
     assert "strategy_files: strategy 'momentum': momentum.sig was edited at " in said["text"]
-    assert "and can't be loaded: momentum.sig:" in said["text"]
+    assert "and can't be loaded: E002: " in said["text"]
 
 
 @way("start_refused", "daemon", "")

@@ -37,7 +37,7 @@ def entry(tmp_path: Path) -> StrategyEntry:
 
 
 def loaded(entry: StrategyEntry, *, goes_on: bool = False) -> StrategyTexts:
-    texts = StrategyTexts((entry,), entry.file.parent / "work")
+    texts = StrategyTexts((entry,), entry.file.parent / "work", "UTC")
     (found,) = texts.load(LIMITS, goes_on=goes_on)
     assert [one.message for one in found.problems if one.severity == "error"] == []
     return texts
@@ -86,7 +86,8 @@ def test_an_error_is_told_with_its_place(entry: StrategyEntry) -> None:
     texts = loaded(entry)
     write(entry.file, MAIN.replace("tilted(prices)", "tilted(pricse)"))
     assert told(texts)["one"] == (
-        "main.sig was edited at 2026-03-02 09:30:00 UTC and can't be loaded: main.sig:5: unknown name 'pricse'"
+        "main.sig was edited at 2026-03-02 09:30:00 UTC and can't be loaded: "
+        f"E002: unknown name 'pricse' ({entry.file}:5; did you mean 'prices'?), `sigc check {entry.file}`"
     )
 
 
@@ -154,7 +155,7 @@ def test_a_kept_text_that_is_not_the_one_of_its_digest_is_not_taken(entry: Strat
 
 def test_a_digest_is_of_imports_too(entry: StrategyEntry, tmp_path: Path) -> None:
     def digest() -> str:
-        (found,) = StrategyTexts((entry,), tmp_path / "work").load(LIMITS)
+        (found,) = StrategyTexts((entry,), tmp_path / "work", "UTC").load(LIMITS)
         return found.digest
 
     before = digest()

@@ -93,6 +93,7 @@ def test_what_was_being_read_at_the_deadline_is_named(floor: Floor) -> None:
             with pytest.raises(SigcError) as late:
                 within(stage, 0.2)
             told_late = "a load took longer than its deadline of 0.2 s, reading prices (prices.parquet)"
+            told_late += ", given up at 2016-01-04 21:01:00 UTC"
             assert [(d.code, d.message) for d in late.value.diagnostics] == [("E803", told_late)]
             assert told(DATA).startswith("a load hangs reading prices (prices.parquet), given up at 2016-01-04")
             (thread,) = [one.thread for one in hung(DATA)]

@@ -158,8 +158,9 @@ def unresolved(floor: Floor) -> None:
         (alert,) = desk.audit("alert")
         assert alert["payload"]["severity"] == "critical"
         assert alert["payload"]["assets"] == ["A", "B", "C"]
+        why = "3 orders without a known outcome at the cut-off, 2016-01-05 20:55:00 UTC"
         told = [(f.severity, f.message, f.assets) for s in ended.stages for f in s.findings if f.check == "unresolved"]
-        assert told == [(Severity.ERROR, "3 order(s) without a known outcome at the cut-off", ("A", "B", "C"))]
+        assert told == [(Severity.ERROR, why, ("A", "B", "C"))]
         with desk.trading.ledger.reading() as connection:
             held = control.holds(connection, control.HALTED, "scripted")
         assert held is not None

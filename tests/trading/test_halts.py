@@ -152,7 +152,7 @@ def test_a_kill_file_is_taken_into_the_ledger_once_and_lifted_from_both(floor: F
                 assert take_in(tx, ledger.directory) == expected
         (held,) = desk.audit("control.set")
         assert (held["who"], held["payload"]["value"]) == ("ann", halting.BY_FILE)
-        assert held["payload"]["reason"] == "enough (kill file of 2016-01-04T12:00:00+00:00)"
+        assert held["payload"]["reason"] == "enough (kill file of 2016-01-04 12:00:00 UTC)"
         assert lift_halt(ledger.directory, "scripted")  # the file alone: the ledger holds on
         with pytest.raises(SigcError, match="scripted is halted since"):
             desk.run("one")

@@ -95,7 +95,7 @@ def test_what_the_broker_never_answers_is_left_and_told(floor: Floor) -> None:
         desk.broker.cancel = deaf  # type: ignore[assignment,method-assign]
         reply = kill(desk.trading, "", "ann", "enough")
         assert (assets(reply.left), reply.cancelled, reply.is_done) == (["A", "B", "C"], (), False)
-        assert "3 orders LEFT" in kill_text(reply)
+        assert "3 orders LEFT" in kill_text(reply, "UTC")
         assert desk.clock.now() - begun < timedelta(minutes=2)
 
 
@@ -114,7 +114,7 @@ def test_what_is_filled_before_the_cancel_comes_is_told(floor: Floor) -> None:
         (filled,) = reply.filled
         assert (filled.asset, filled.state, filled.new_fill) == ("A", "filled", "1000")
         assert assets(reply.cancelled) == ["B", "C"]
-        assert "1 order filled before the cancel came" in kill_text(reply)
+        assert "1 order filled before the cancel came" in kill_text(reply, "UTC")
         assert desk.held() == {"A": Decimal(1000)}
 
 

@@ -119,9 +119,9 @@ def test_a_first_trade_opens_its_book_and_a_dry_run_none(trading: Trading) -> No
 @pytest.mark.parametrize(
     ("scope", "reason", "says"),
     [
-        ("", "enough", "everything is halted since 2016-01-04T12:00:00+00:00 by ann: enough"),
-        ("one", "enough", "one is halted since 2016-01-04T12:00:00+00:00 by ann: enough"),
-        ("one", "", "one is halted since 2016-01-04T12:00:00+00:00 by ann: kill file"),
+        ("", "enough", "everything is halted since 2016-01-04 12:00:00 UTC by ann: enough"),
+        ("one", "enough", "one is halted since 2016-01-04 12:00:00 UTC by ann: enough"),
+        ("one", "", "one is halted since 2016-01-04 12:00:00 UTC by ann: kill file"),
         ("two", "enough", ""),
     ],
 )
@@ -142,7 +142,7 @@ def test_a_halt_holds_always_and_a_pause_whom_nobody_forces(
 ) -> None:
     with trading.ledger.transaction("control") as tx:
         control.put(tx, name, scope, "by hand", "ann", "")
-    since = trading.clock.now().isoformat(timespec="seconds")
+    since = f"{trading.clock.now():%Y-%m-%d %H:%M:%S} UTC"
     if scope == "two" or (name == control.PAUSED and is_forced):
         assert opened(trading, "run", is_forced=is_forced).id == "run"
         return
@@ -236,7 +236,7 @@ def test_books_are_not_given_more_than_the_account_has(trading: Trading) -> None
     first = opened(trading, "enough")
     ended(trading, first, Outcome.UNCHANGED)
     assert opened(trading, "dry", "two", kind=RunKind.DRY).as_of == D1  # nothing is given to a dry run
-    says = "1,000,000.00 for two/main and the 1 book(s) there are, worth 1,000,000.00, is more than the account's equity of "
+    says = "1,000,000.00 for two/main and 1 other book, worth 1,000,000.00, is more than the account's equity of "
     assert refused(trading, "twice", "two") == ("E804", f"{says}1,000,000.00")
     had[0] = D(2_100_000)
     ended(trading, opened(trading, "second", "two"), Outcome.UNCHANGED)
@@ -244,7 +244,7 @@ def test_books_are_not_given_more_than_the_account_has(trading: Trading) -> None
     with trading.ledger.transaction("x") as tx:
         books.put_nav(tx, Nav(two, D1, D(1_050_000), D(1_050_000), D(0), D(0)))
     refuse_beyond_equity(trading, two, D(50_000))
-    with pytest.raises(SigcError, match=r"50,000.01 for two/main and the 2 book\(s\) there are, worth 2,050,000.00"):
+    with pytest.raises(SigcError, match=r"50,000.01 for two/main and 2 other books, worth 2,050,000.00"):
         move_books(trading, CashMoved(two, D("50_000.01")), "ann", "more")
 
     def silent() -> Account:

@@ -91,7 +91,7 @@ def test_a_dry_run_shows_orders_and_changes_nothing(floor: Floor) -> None:
         hold(desk, control.HALTED, "")
         for id in ("one", "two"):
             ended = desk.run(id, kind=RunKind.DRY)
-            since = desk.clock.now().isoformat(timespec="seconds")
+            since = f"{desk.clock.now():%Y-%m-%d %H:%M:%S} UTC"
             told = (
                 f"2 orders would go out; a run now would be refused: everything is halted since {since} by ann: by hand"
             )
@@ -106,7 +106,7 @@ def test_a_dry_run_shows_orders_and_changes_nothing(floor: Floor) -> None:
 @pytest.mark.parametrize(("scope", "what"), [("", "everything"), ("scripted", "scripted")])
 def test_what_holds_a_run_is_said(floor: Floor, scope: str, what: str) -> None:
     with scene(floor, D1) as desk:
-        since = desk.clock.now().isoformat(timespec="seconds")
+        since = f"{desk.clock.now():%Y-%m-%d %H:%M:%S} UTC"
         hold(desk, control.HALTED, scope, "enough")
         for id, how in (("one", False), ("two", True)):
             with pytest.raises(SigcError) as no:

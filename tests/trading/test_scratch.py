@@ -45,7 +45,7 @@ def test_a_run_before_the_newest_fill_is_refused_in_that_sentence_whatever_the_s
         two.run(desk.trading, "two", is_scheduled=True)
     (found,) = no.value.diagnostics
     assert found.code == "E800"
-    said = f"its newest fill is of {D3} 21:00 UTC, and the session {D2} is before it"
+    said = f"its newest fill is of {D3} 21:00:00 UTC, and the session {D2} is before it"
     assert found.message == f"time goes forward in an account: {said}"
     with scene(one, D2) as desk:  # for the session of the newest fill: not before it
         assert two.run(desk.trading, "now").run.outcome is Outcome.DONE

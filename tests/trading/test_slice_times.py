@@ -112,7 +112,7 @@ def test_what_missed_its_time_is_spread_over_the_rest_of_the_hour(world: World) 
     world.clock.turn(at(40))
     (found,) = times.replan([*world.all().values()])
     assert (found.check, found.severity, found.assets) == ("slices", Severity.INFO, ("A",))
-    assert found.message == "nothing was sent at the time of some slices: 3 are spread until 16:00:00 UTC"
+    assert found.message == "nothing was sent at the time of some slices: 3 are spread until 2024-01-02 16:00:00 UTC"
     assert world.due() == pytest.approx(
         {"whole": 0, "p1": 40, "p2": 46.667, "p3": 53.333, "q0": 45, "q1": 52}, abs=0.01
     )
@@ -164,12 +164,12 @@ def test_what_the_window_has_no_room_for_ends_and_its_owner_is_told(world: World
     world.clock.turn(at(59))
     spread, ended = times.replan([*world.all().values()])
     assert (spread.severity, ended.severity) == (Severity.INFO, Severity.WARNING)
-    assert ended.message.startswith("3 slice(s) ended unsent")
+    assert ended.message.startswith("3 slices ended unsent")
     assert world.due() == {"p0": 59}
     over = [i for i in world.all().values() if i.state is S.EXPIRED]
     assert len(over) == 3
     assert {i.message for i in over} == {
-        "its window (to 16:00:00 UTC) had no room left for it: nothing was sent at its time"
+        "its window (to 2024-01-02 16:00:00 UTC) had no room left for it: nothing was sent at its time"
     }
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sigc.errors import SigcError
+from sigc.rpc.messages.requests import CancelledOrderCounts
 from sigc.store.ledger import control, runs
 from sigc.store.ledger.records import IntentState, Outcome, RunKind, StageName
 from sigc_pipelines.brokers.faulty import Fault, Faults
@@ -16,6 +17,7 @@ from sigc_pipelines.brokers.protocol import OrderRequest, OrderStatus
 from sigc_pipelines.live.apply_fills import cancel, settle
 from sigc_pipelines.live.run import carry_out
 from sigc_pipelines.live.trading import Request, RunWatch
+from sigc_pipelines.stopping.cancel_run import UnknownRunError, cancel_run
 from tests.trading.floor import Floor
 from tests.trading.script import D1, D2, KilledError, Scene, before_cut_off, free, scene, written
 
@@ -189,8 +191,8 @@ def test_a_cancel_of_a_run_that_died(floor: Floor) -> None:
     """Planned ones are never sent, open ones leave the book; the one in doubt is told, and not sent again either."""
     dying(floor)
     with without_recovery(floor) as desk:
-        left = cancel(desk.trading.ledger, desk.broker, desk.record("one"), "ann", "not today")
-        assert [i.asset for i in left] == ["C"]
+        counts, left = cancel_run(desk.trading.ledger, desk.broker, "one", "ann", "not today")
+        assert (counts, left) == (CancelledOrderCounts(sent=3, unsent=2, taken_back=2), 1)
         assert states(desk) == [S.CANCELLED, S.CANCELLED, S.SENDING, S.CANCELLED, S.CANCELLED]
         (told,) = desk.audit("run.cancel")
         said = {i.message for i in desk.intents("one").values() if i.state is S.CANCELLED}
@@ -204,6 +206,11 @@ def test_a_cancel_of_a_run_that_died(floor: Floor) -> None:
             assert control.every(connection, control.CANCELLED) == ()
     with scene(floor, D2) as next:
         assert len(next.run("two").orders) == 5  # nothing was filled, all of it is ordered again
+
+
+def test_a_run_that_never_came_to_the_ledger_is_not_cancelled(floor: Floor) -> None:
+    with scene(floor, D1) as desk, pytest.raises(UnknownRunError):
+        cancel_run(desk.trading.ledger, desk.broker, "none", "ann", "no")
 
 
 def test_a_cancel_reaches_the_order_that_was_in_doubt(floor: Floor) -> None:
@@ -256,7 +263,10 @@ def test_a_partly_filled_order_keeps_what_was_filled(tmp_path: Path) -> None:
         settle(desk.trading.ledger, desk.broker)
         assert desk.intents("one")["A"].filled == Decimal(400)
         assert desk.states("one") == {"A": S.EXPIRED}
-        assert cancel(desk.trading.ledger, desk.broker, ended.run, "ann", "no") == ()
+        told = cancel_run(desk.trading.ledger, desk.broker, ended.run.id, "ann", "no")
+        assert told == (CancelledOrderCounts(sent=1, taken_back=1), 0)
+        before = cancel_run(desk.trading.ledger, desk.broker, "one", "ann", "no")
+        assert before == (CancelledOrderCounts(sent=1, partly=1), 0)
         assert desk.held() == {"A": Decimal(400)}
         assert desk.states("two") == {"A": S.CANCELLED}
     with without_recovery(floor) as desk, desk.trading.ledger.reading() as connection:

@@ -193,7 +193,7 @@ def test_nothing_is_slept_for_beyond_the_cut_off(tmp_path: Path) -> None:
         assert desk.broker.submits == 2
         (found,) = [f for s in ended.stages for f in s.findings if f.check == "cut_off"]
         assert (found.severity, found.assets) == (Severity.WARNING, ("A",))
-        assert found.message == "the cut-off passed before this order was sent"
+        assert found.message == "the cut-off, 2016-01-05 20:55:00 UTC, passed before this order was sent"
 
 
 def test_a_stop_is_noticed_within_a_second(tmp_path: Path) -> None:

@@ -161,7 +161,9 @@ def test_orders_denied_by_a_limit(tmp_path: Path) -> None:
     floor = written(tmp_path, dict.fromkeys("ABC", 0.1), config=free(safety={"max_orders_per_run": 1}))
     with scene(floor, D1) as desk:
         desk.run("one")
-        check = "check orders_per_run: order 3 of the run; the limit is 1 (value 3, limit 1) (safety.max_orders_per_run)"
+        check = (
+            "check orders_per_run: order 3 of the run; the limit is 1 (value 3, limit 1) (safety.max_orders_per_run)"
+        )
         verdict = f"ran: partial, 3 orders: 1 acknowledged, 2 denied. limits: 2 of 3 orders denied: A: {check}"
         assert said(desk) == (True, "limits", verdict, "sigc orders --run one")
         found = answer(floor.work_dir, plan(D2, desk.clock.now())).orders
@@ -215,9 +217,10 @@ def test_a_second_run_is_told_beside_the_first(floor: Floor) -> None:
 
 def test_the_cut_off(floor: Floor) -> None:
     with scene(floor, D1, at=before_cut_off(floor, D1, 1.0)) as desk:
+        desk.trading.ledger.zone = "America/New_York"
         desk.broker.hook = lambda _number, _: desk.clock.sleep(2.0)
         desk.run("one")
-        why = "broker: 2 orders never sent: the cut-off passed before this order was sent"
+        why = "broker: 2 orders never sent: the cut-off, 2016-01-05 15:55:00 EST, passed before this order was sent"
         verdict = f"ran: partial, 3 orders: 1 acknowledged, 2 expired. {why}"
         assert said(desk) == (True, "broker", verdict, "sigc orders --run one")
 

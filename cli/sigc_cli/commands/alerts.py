@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from sigc.rpc.discovery import zone_here
+from sigc.words import local_time
 from sigc_cli.daemon_call import daemon, print_json, which
 from sigc_cli.options import JSON
 
@@ -43,7 +45,7 @@ def status(as_json: bool, address: str | None, name: str | None, config: Path | 
     if as_json:
         print_json(found)
     else:
-        click.echo(_status_text(found))
+        click.echo(_status_text(found, zone_here(config)))
 
 
 @command.command("list")
@@ -69,7 +71,8 @@ def list_(
     if as_json:
         print_json(found)
     else:
-        click.echo("\n\n".join(map(_alert_text, found.alerts)) or "no alerts")
+        zone = zone_here(config)
+        click.echo("\n\n".join(_alert_text(one, zone) for one in found.alerts) or "no alerts")
 
 
 @command.command()
@@ -145,7 +148,7 @@ def _change(verb: str, id: int, reason: str, as_json: bool, target: tuple[Path |
     click.echo(f"alert {alert.id} {'is' if found.is_changed else 'was already'} {alert.state}{by}")
 
 
-def _status_text(found: AlertStatusReply) -> str:
+def _status_text(found: AlertStatusReply, zone: str) -> str:
     from sigc_pipelines.text.table import table
 
     counts = ", ".join(f"{number} {severity}" for severity, number in list(found.open.items())[::-1] if number)
@@ -154,15 +157,15 @@ def _status_text(found: AlertStatusReply) -> str:
         return "\n".join([*lines, "no channel is configured (alerts.channels): alerts are sent to nobody"])
     rows = [("channel", "type", "undelivered", "since", "last error")]
     for one in found.channels:
-        since = f"{one.oldest:%Y-%m-%d %H:%M:%S} UTC" if one.oldest is not None else "-"
+        since = local_time(one.oldest, zone) if one.oldest is not None else "-"
         rows.append((one.name, one.type, str(one.undelivered), since, one.error[:100] or "-"))
     return "\n".join([*lines, table(rows)])
 
 
-def _alert_text(alert: AlertLine) -> str:
+def _alert_text(alert: AlertLine, zone: str) -> str:
     again = f", told again {alert.repeats} {'time' if alert.repeats == 1 else 'times'}" if alert.repeats else ""
     by = f" by {alert.who}" if alert.who else ""
     why = f": {alert.reason}" if alert.reason else ""
-    head = f"{alert.id}  {alert.at:%Y-%m-%d %H:%M:%S} UTC  {alert.severity}  {alert.title}"
+    head = f"{alert.id}  {local_time(alert.at, zone)}  {alert.severity}  {alert.title}"
     text = "\n".join(f"    {line}" for line in alert.text.splitlines())
     return f"{head}\n{text}\n    {alert.state}{by}{why}{again}  (rule {alert.rule})"

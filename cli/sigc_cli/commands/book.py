@@ -36,6 +36,7 @@ def command() -> None:
 @ledger_options
 def actions(book: str, most: int, as_json: bool, config: Path | None, work_dir: Path | None) -> None:
     """Show what corporate actions did to BOOK, the newest first."""
+    from sigc.rpc.discovery import zone_here
     from sigc.rpc.messages.books import told
     from sigc.store.ledger import action_rows
     from sigc.store.ledger.book_names import named
@@ -49,7 +50,7 @@ def actions(book: str, most: int, as_json: bool, config: Path | None, work_dir: 
     if as_json:
         print_json(entries)
     else:
-        click.echo(actions_text(entries))
+        click.echo(actions_text(entries, zone_here(config)))
 
 
 @command.command("rename-asset")
@@ -77,6 +78,7 @@ def rename_asset(
 
     By the daemon, or in this process when none runs. Nothing is traded. Refused while NEW is held, or orders are open.
     """
+    from sigc.rpc.discovery import zone_here
     from sigc.rpc.messages.books import RenameReply, RenameRequest, told
     from sigc.store.ledger.book_names import named
     from sigc_cli.book_changes import actions_text
@@ -100,7 +102,7 @@ def rename_asset(
     if as_json:
         print_json(entries)
     else:
-        click.echo(actions_text(entries))
+        click.echo(actions_text(entries, zone_here(config)))
 
 
 @command.command("list")
@@ -352,6 +354,7 @@ def close(
     """
     from sigc.daemon.configured.configured import configured
     from sigc.errors import Diagnostic, SigcError
+    from sigc.rpc.discovery import zone_here
     from sigc.rpc.messages.books import CloseBookRequest
     from sigc.rpc.messages.kill import KillReply
     from sigc.store.ledger.book_names import named
@@ -382,5 +385,5 @@ def close(
     if as_json:
         print_json(reply)
     else:
-        click.echo(kill_text(reply))
+        click.echo(kill_text(reply, zone_here(config)))
     raise click.exceptions.Exit(0 if reply.is_done else 7)

@@ -39,7 +39,7 @@ def command(
     for the broker's word. Closing orders only reduce positions; they are the only ones that pass a halt.
     """
     from sigc.errors import Diagnostic, SigcError
-    from sigc.rpc.discovery import DaemonOptions
+    from sigc.rpc.discovery import DaemonOptions, zone_here
     from sigc_cli.daemon_call import print_json
     from sigc_cli.halting import halt, place_of, print_halt
     from sigc_cli.killing import kill, says_yes
@@ -60,5 +60,5 @@ def command(
     if as_json:
         print_json(reply)
     else:
-        click.echo(kill_text(reply))
+        click.echo(kill_text(reply, zone_here(config)))
     raise click.exceptions.Exit(0 if reply.is_done else 7)

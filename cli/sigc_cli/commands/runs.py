@@ -12,6 +12,7 @@ from sigc_cli.options import JSON, NAMED, ledger_options
 from sigc_cli.shell_completion import runs, strategies
 
 if TYPE_CHECKING:
+    from sigc.rpc.messages.requests import CancelReply
     from sigc_cli.text.ordered_view import Ordered
 
 
@@ -138,43 +139,51 @@ def logs(id: str, as_json: bool, config: Path | None, work_dir: Path | None) -> 
 def cancel(id: str, reason: str, as_json: bool, config: Path | None, work_dir: Path | None) -> None:
     """End a run, and take its open orders from the broker's book; what the broker can't be asked about stays.
 
-    Goes to the daemon when one answers.
+    Print the stage that it was in, what became of its orders, and what stays. Goes to the daemon when one answers.
     """
     from sigc.errors import Diagnostic, SigcError
+    from sigc.rpc.schema import encode
+    from sigc.words import counted
+    from sigc_cli.text.cancel_text import cancel_text
 
-    left = None if work_dir is not None else _cancel_by_daemon(id, reason, config)
-    left = _cancel_here(id, reason, config, work_dir) if left is None else left
-    said = f"{id}: open orders were cancelled" + (f", {left} not reached" if left else "")
-    click.echo(json.dumps({"id": id, "left": left}) if as_json else said)
-    if left:
-        raise SigcError(Diagnostic("E601", f"{left} orders could not be cancelled", hint="run it again"))
+    done = None if work_dir is not None else _cancel_by_daemon(id, reason, config)
+    done = _cancel_here(id, reason, config, work_dir) if done is None else done
+    click.echo(json.dumps({"id": id} | encode(done)) if as_json else cancel_text(id, done))
+    if done.left:
+        raise SigcError(Diagnostic("E601", f"{counted(done.left, 'order')} not cancelled", hint="run it again"))
 
 
-def _cancel_by_daemon(id: str, reason: str, config: Path | None) -> int | None:
-    """Cancel by the daemon, and return the number of orders that it could not reach; None if nobody listens."""
+def _cancel_by_daemon(id: str, reason: str, config: Path | None) -> CancelReply | None:
+    """Cancel by the daemon; None if nobody listens."""
     from sigc.rpc.client import NoDaemonError
     from sigc.rpc.messages.requests import CancelReply, CancelRequest
     from sigc_cli.daemon_call import daemon
 
     try:
         with daemon(config, None, click.get_current_context().meta.get(NAMED)) as client:
-            return client.post("runs/cancel", CancelRequest(id, reason), reply=CancelReply).left
+            return client.post("runs/cancel", CancelRequest(id, reason), reply=CancelReply)
     except NoDaemonError as gone:
         if not gone.is_refused:
             raise
         return None
 
 
-def _cancel_here(id: str, reason: str, config: Path | None, work_dir: Path | None) -> int:
+def _cancel_here(id: str, reason: str, config: Path | None, work_dir: Path | None) -> CancelReply:
+    from sigc.rpc.messages.requests import CancelReply
     from sigc.store.ledger import runs as store_runs
+    from sigc.store.ledger.records import Outcome
     from sigc_cli.assembly.workdir import work_dir as place_of
     from sigc_pipelines.assembly.parts import Choices, configuration
     from sigc_pipelines.assembly.trading import TradeOptions, trading, user
-    from sigc_pipelines.live.apply_fills import cancel as cancel_orders
+    from sigc_pipelines.stopping.cancel_run import cancel_run
 
     loaded = configuration(Choices(config=config))
     place = place_of(loaded, work_dir)
     with trading(loaded.config, place, TradeOptions(is_dry=True)) as (desk, _):
         with desk.ledger.reading() as connection:
             run = store_runs.find(connection, id)
-        return len(cancel_orders(desk.ledger, desk.broker, run, user(), reason))
+            stages = store_runs.stages_of(connection, id)
+        counts, left = cancel_run(desk.ledger, desk.broker, id, user(), reason)
+    is_open = run.outcome is Outcome.OPEN
+    stage, outcome = (str(stages[-1].name), "") if is_open and stages else ("", "" if is_open else str(run.outcome))
+    return CancelReply(is_open, left, run.key.strategy, str(run.key.kind), stage, outcome, counts)

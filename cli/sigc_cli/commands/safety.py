@@ -29,7 +29,7 @@ def status(as_json: bool, work_dir: Path | None, address: str | None, name: str 
 
     Without a daemon, by ledger, kill file and configuration.
     """
-    from sigc.rpc.discovery import DaemonOptions
+    from sigc.rpc.discovery import DaemonOptions, zone_here
     from sigc_cli.breakers import breakers_text, standing
     from sigc_cli.daemon_call import print_json
     from sigc_cli.halting import place_of, stops_in_force, stops_text
@@ -39,9 +39,9 @@ def status(as_json: bool, work_dir: Path | None, address: str | None, name: str 
     if as_json:
         print_json({"stops": found, "breakers": breakers})
     else:
-        click.echo(stops_text(found))
+        click.echo(stops_text(found, zone_here(config)))
         if breakers:
-            click.echo(breakers_text(breakers))
+            click.echo(breakers_text(breakers, zone_here(config)))
 
 
 @command.command()
@@ -65,7 +65,7 @@ def resume(
     (role `trade`), or in this process when none runs.
     """
     from sigc.rpc.client import Client, NoDaemonError
-    from sigc.rpc.discovery import DaemonOptions
+    from sigc.rpc.discovery import DaemonOptions, zone_here
     from sigc.rpc.messages.page import HaltReply
     from sigc.rpc.messages.requests import HoldRequest
     from sigc_cli.breakers import breakers_text, standing
@@ -88,12 +88,12 @@ def resume(
     if as_json:
         print_json({"is_changed": is_changed, "left": left})
         return
-    what = f"strategy {strategy}" if strategy else "everything"
+    what, zone = f"strategy {strategy}" if strategy else "everything", zone_here(config)
     click.echo(f"{what} is no longer halted" if is_changed else f"{what} was not halted")
-    click.echo(f"still in force:\n{stops_text(left)}" if left else stops_text(left))
+    click.echo(f"still in force:\n{stops_text(left, zone)}" if left else stops_text(left, zone))
     tripped = [one for one in standing(place) if one.since is not None]
     if tripped:
-        click.echo(breakers_text(tripped))
+        click.echo(breakers_text(tripped, zone))
 
 
 @command.command()
@@ -102,7 +102,9 @@ def resume(
 @which
 def confirm(id: str | None, as_json: bool, address: str | None, name: str | None, config: Path | None) -> None:
     """Confirm what another token asked for, and have it done (`safety.four_eyes`). Without ID: what waits."""
+    from sigc.rpc.discovery import zone_here
     from sigc.rpc.messages.breakers import ConfirmReply, ConfirmRequest, PendingReply
+    from sigc.words import local_time
     from sigc_cli.daemon_call import daemon, print_json
 
     with daemon(config, address, name) as client:
@@ -113,7 +115,7 @@ def confirm(id: str | None, as_json: bool, address: str | None, name: str | None
                 return
             for one in calls:
                 why = f": {one.reason}" if one.reason else ""
-                click.echo(f"{one.id}  {one.what}, by {one.who}{why}, until {one.until:%Y-%m-%d %H:%M:%S} UTC")
+                click.echo(f"{one.id}  {one.what}, by {one.who}{why}, until {local_time(one.until, zone_here(config))}")
             if not calls:
                 click.echo("nothing waits for a confirmation")
             return
@@ -173,7 +175,7 @@ def reset(
 
     By the daemon (role `trade`), or in this process when none runs.
     """
-    from sigc.rpc.discovery import DaemonOptions
+    from sigc.rpc.discovery import DaemonOptions, zone_here
     from sigc_cli.breakers import breakers_text, reset_text
     from sigc_cli.breakers import reset as reset_breaker
     from sigc_cli.daemon_call import print_json
@@ -185,7 +187,7 @@ def reset(
         return
     click.echo(reset_text(breaker, reply))
     if reply.left:
-        click.echo(f"still tripped:\n{breakers_text(reply.left)}")
+        click.echo(f"still tripped:\n{breakers_text(reply.left, zone_here(config))}")
 
 
 def _here(work_dir: Path, scope: str, reason: str, config: Path | None) -> bool:

@@ -53,7 +53,12 @@ def _strategy(one: StrategyStatus, zone: str) -> str:
 
 
 def _details(found: StatusReply, more: Details) -> list[str]:
-    lines = [f"Name: {found.name}", f"Version: {found.version}", f"Loop lag: {more.loop_lag_ms:.1f} ms"]
+    lines = [
+        f"Name: {found.name}",
+        f"Version: {found.version}",
+        f"Time zone: {found.zone}",
+        f"Loop lag: {more.loop_lag_ms:.1f} ms",
+    ]
     lines += [f"Status page: {found.page}"] if found.page else []
     lines += [f"CPU limit: {more.cpu_limit or 'none'}", f"Jobs: {more.jobs}", "", f"Cluster: {more.cluster}"]
     lines += [f"  Dashboard: {more.cluster_dashboard}"] if more.cluster_dashboard else []

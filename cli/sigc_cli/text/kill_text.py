@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from sigc.words import local_time
+
 if TYPE_CHECKING:
     from sigc.rpc.messages.kill import KilledOrder, KillReply
 
 
-def kill_text(reply: KillReply) -> str:
+def kill_text(reply: KillReply, zone: str) -> str:
     """Return the effect in sentences, with a line for each order and position.
 
     >>> from sigc.rpc.messages.kill import KillReply
-    >>> kill_text(KillReply())
+    >>> kill_text(KillReply(), "UTC")
     'no order was open'
     """
     lines: list[str] = []
@@ -26,11 +28,11 @@ def kill_text(reply: KillReply) -> str:
     if not lines:
         lines.append("no order was open")
     if reply.session is not None:
-        lines += _closing(reply)
+        lines += _closing(reply, zone)
     return "\n".join(lines)
 
 
-def _closing(reply: KillReply) -> list[str]:
+def _closing(reply: KillReply, zone: str) -> list[str]:
     session = reply.session
     if not reply.closing and not reply.kept:
         return ["no position was open"]
@@ -38,7 +40,7 @@ def _closing(reply: KillReply) -> list[str]:
     if reply.closing:
         lines += [f"positions are closed by {_orders(reply.closing)}:", *map(_line, reply.closing)]
     if reply.closing and session is not None:
-        when = "is open" if session.is_open else f"opens at {session.opens:%Y-%m-%d %H:%M} UTC"
+        when = "is open" if session.is_open else f"opens at {local_time(session.opens, zone)}"
         lines.append(f"for the session {session.session}, which {when}; `sigc positions` shows what is left then")
     if reply.kept:
         lines.append("NOT closed:")

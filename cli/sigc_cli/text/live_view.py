@@ -17,6 +17,7 @@ from sigc.store.history.history import TradesWanted
 from sigc.store.history.track import SESSIONS_A_YEAR
 from sigc.store.ledger import books, breakers, control, runs
 from sigc.store.ledger.records import BookKey, Outcome, Run
+from sigc.words import local_time
 from sigc_dashboard.reports.live_report import LiveView
 from sigc_dashboard.reports.view import Rows
 from sigc_pipelines.backtest.factor_analysis import ROLLING, rolling_sharpe
@@ -107,7 +108,7 @@ def _findings(connection: sqlite3.Connection, strategy: str, last: Run | None) -
     found = [
         (
             one.name,
-            f"{one.scope or 'everything'} since {one.at:%Y-%m-%d %H:%M} UTC by {one.who}: {one.reason or one.value}",
+            f"{one.scope or 'everything'} since {local_time(one.at, 'UTC')} by {one.who}: {one.reason or one.value}",
         )
         for one in held
         if one is not None

@@ -7,6 +7,7 @@ from decimal import Decimal
 from sigc.errors import Severity
 from sigc.rpc.messages.status import unfilled
 from sigc.store.ledger.records import ZERO, Outcome
+from sigc.words import local_time
 from sigc_dashboard.reports.run_report import RunView, Table
 from sigc_dashboard.reports.run_report import render as draw
 from sigc_pipelines.records.artifacts import RunArtifacts
@@ -25,7 +26,7 @@ def view(account: RunArtifacts) -> RunView:
     traded = sum((f.quantity * f.price for f in account.fills), ZERO)
     gross = sum(abs(w["target"]) for w in account.weights.values())
     net = sum(w["target"] for w in account.weights.values())
-    ended = run.finished.isoformat(timespec="seconds") if run.finished else "not yet"
+    ended = local_time(run.finished, "UTC") if run.finished else "not yet"
     return RunView(
         title=f"{run.key.strategy} ({run.key.portfolio})",
         subtitle=f"{run.broker} {run.key.kind} {run.id}, as of {run.as_of}, for the session {run.key.session}",
@@ -51,7 +52,7 @@ def view(account: RunArtifacts) -> RunView:
         made_of=(
             ("asked for by", run.who + (f": {run.reason}" if run.reason else "")),
             ("revision", str(run.revision)),
-            ("began, ended", f"{run.started.isoformat(timespec='seconds')}, {ended}"),
+            ("began, ended", f"{local_time(run.started, 'UTC')}, {ended}"),
             *sorted(run.digests.items()),
         ),
     )

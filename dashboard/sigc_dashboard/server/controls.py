@@ -88,8 +88,19 @@ def _changed(words: str, before: str) -> Callable[[ControlRequest, Mapping[str, 
 
 def _cancelled(wanted: ControlRequest, reply: Mapping[str, Any]) -> str:
     left = int(reply.get("left", 0))
-    said = "ends as soon as it can" if reply.get("was_going") else "was not under way any more"
-    return f"Run {wanted.id} {said}." + (f" {left} open orders were not reached." if left else "")
+    stage = f" in the stage {reply['stage']}" if reply.get("stage") else ""
+    said = (
+        f"was cancelled{stage}, and ends as soon as it can" if reply.get("was_going") else "was not under way any more"
+    )
+    orders = reply.get("orders") or {}
+    told = [
+        f"{orders[name]} {what}"
+        for name, what in (("unsent", "not sent"), ("taken_back", "cancelled at the broker"), ("filled", "filled"))
+        if orders.get(name)
+    ]
+    told += [f"{orders['open']} that the broker has yet to confirm"] if orders.get("open") else []
+    counts = f" Orders: {', '.join(told)}." if told else ""
+    return f"Run {wanted.id} {said}.{counts}" + (f" {left} not reached: cancel it again." if left else "")
 
 
 _PAUSED = _changed("is paused: no new run of it begins", "was paused already")

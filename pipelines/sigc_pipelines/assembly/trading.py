@@ -109,7 +109,7 @@ def trading(
     secrets = Secrets()
     secrets.add_all(secrets_in(config))
     with Ledger.open(work_dir, SystemClock(), sign=sign_of(config)) as ledger:
-        ledger.hide = secrets.hide
+        ledger.hide, ledger.zone = secrets.hide, config.schedule.timezone
         ways = config.daemon.connections
         broker = open_broker(config.broker, work_dir, clock, connections=ways, execution=config.execution)
         try:

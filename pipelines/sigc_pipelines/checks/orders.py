@@ -88,11 +88,10 @@ def cut_off(case: Case, limits: SafetySettings) -> Breach | None:  # noqa: ARG00
     if case.cut_off is None:
         raise UnevaluableError("no cut-off is known")
     due = case.now if case.order.not_before is None else max(case.now, case.order.not_before)
-    return (
-        Breach(f"due at {due.isoformat()}, and the cut-off is {case.cut_off.isoformat()}")
-        if due >= case.cut_off
-        else None
-    )
+    if due < case.cut_off:
+        return None
+    told = due.astimezone(case.cut_off.tzinfo), case.cut_off
+    return Breach("due at {:%Y-%m-%d %H:%M:%S %Z}, and the cut-off is {:%Y-%m-%d %H:%M:%S %Z}".format(*told))
 
 
 @check("max_orders_per_run")

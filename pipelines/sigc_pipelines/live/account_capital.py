@@ -8,6 +8,7 @@ from sigc.errors import Diagnostic, SigcError
 from sigc.store.ledger import books
 from sigc.store.ledger.book_names import name_of
 from sigc.store.ledger.records import ZERO, BookKey
+from sigc.words import counted
 from sigc_pipelines.brokers.protocol import UnreachableError, simulation
 from sigc_pipelines.live.trading import Trading
 
@@ -30,7 +31,7 @@ def refuse_beyond_equity(trading: Trading, key: BookKey, money: Decimal) -> None
     except UnreachableError as silent:
         raise SigcError(Diagnostic("E601", str(silent), hint="nothing was changed")) from silent
     if worth + money > equity:
-        others = f" and the {len(navs)} book(s) there are, worth {_text(worth)}," if navs else ""
+        others = f" and {counted(len(navs), 'other book')}, worth {_text(worth)}," if navs else ""
         message = f"{_text(money)} for {name_of(key)}{others} is more than the account's equity of {_text(equity)}"
         hint = "give less (capital, in the configuration), or take money out of a book: sigc book withdraw"
         raise SigcError(Diagnostic("E804", message, hint=hint))

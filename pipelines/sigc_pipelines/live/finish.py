@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sigc.store.ledger import orders, runs
 from sigc.store.ledger.records import Finding, Intent, IntentState, Outcome, Run, RunStage, StageName
+from sigc.words import counted
 from sigc_pipelines.checks.declare import listed
 from sigc_pipelines.live.judging import closes_positions, judge_of
 from sigc_pipelines.live.order_window import end_of
@@ -34,7 +35,7 @@ class Completion:
         with self.trading.ledger.reading() as connection:
             sent = orders.of_run(connection, self.run.id)
         if done.doubtful:
-            return Outcome.UNRESOLVED, f"{len(done.doubtful)} order(s) without a known outcome", done.findings
+            return Outcome.UNRESOLVED, f"{counted(len(done.doubtful), 'order')} without a known outcome", done.findings
         return *verdict(sent), done.findings
 
 
@@ -47,7 +48,7 @@ def completion(trading: Trading, run: Run, watch: RunWatch | None = None) -> Com
         opens = runs.opens_of(connection, run.id)
     # The time to the window's opening is no part of the deadline.
     begins = max(run.started, min(due, default=run.started) if times.window is None else times.window.begins)
-    end = end_of(run, begins, trading.config.execution)
+    end = end_of(run, begins, trading.config.execution, trading.ledger.zone)
     judge = judge_of(trading.ledger, run, trading.clock, trading.broker)
     return Completion(
         trading, run, Execution(trading.desk, run, judge, end, watch, times, opens, passes_halt=is_closing)

@@ -17,6 +17,7 @@ from sigc.store.ledger import books, breakers, orders, price_marks, runs
 from sigc.store.ledger.halting import reason_of
 from sigc.store.ledger.ledger import Ledger, Transaction
 from sigc.store.ledger.records import ZERO, BookKey, Finding, Intent, Run
+from sigc.words import zone_of
 from sigc_pipelines.brokers.protocol import Broker
 from sigc_pipelines.checks import account as account_checks
 from sigc_pipelines.checks.account import is_later
@@ -42,6 +43,8 @@ def judge_of(
         bounds, off = bounds_of(connection, run.id)
         is_closing = closes_positions(connection, run.id)
     limits = limits.model_copy(update=dict.fromkeys(off, 0.0))  # 0 turns a limit off
+    # On the clocks of the zone in which reasons are told.
+    cut_off = None if run.cut_off is None else run.cut_off.astimezone(zone_of(ledger.zone))
     known: list[tuple[tuple[int, int], Exposure]] = []
     account = AccountJudge(run, limits, clock, None if is_closing else broker)
 
@@ -55,7 +58,7 @@ def judge_of(
         if not known or known[0][0] != changes:
             known[:] = [(changes, exposure(tx.connection, run, bounds))]
         at = known[0][1]
-        found = judge(intent, at, limits, clock.now(), run.cut_off)
+        found = judge(intent, at, limits, clock.now(), cut_off)
         reduced = None if is_closing else breakers.reduces_only(tx.connection, run.key.strategy)
         if (is_closing or reduced is not None) and not found and not only_reduces(intent, at):
             why = f"the order may take {intent.asset} beyond zero"

@@ -5,14 +5,14 @@ down.
 from __future__ import annotations
 
 import sqlite3
-from datetime import datetime
-from pathlib import Path
 
 from sigc.errors import Diagnostic, SigcError
 from sigc.host import kill_file
 from sigc.store.audit.chain import AuditEvent
 from sigc.store.ledger import books, control, runs
+from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import UNASSIGNED, BookKey, Run, RunKey, RunKind
+from sigc.words import local_time
 from sigc_pipelines.live.account_capital import refuse_beyond_equity
 from sigc_pipelines.live.scratch import backwards
 from sigc_pipelines.live.session import Moment
@@ -46,14 +46,14 @@ def _opened(trading: Trading, request: Request, at: Moment) -> Run:
     with trading.ledger.transaction("run-open") as tx:
         revision = 0
         if request.kind is RunKind.TRADE:
-            work_dir, is_forced = trading.ledger.directory, request.is_forced
-            stop = stop_in_force(tx.connection, work_dir, request.strategy, passes_pause=is_forced)
+            is_forced = request.is_forced
+            stop = stop_in_force(tx.connection, trading.ledger, request.strategy, passes_pause=is_forced)
             stop = stop or refusal(tx.connection, trading, request.strategy)
             if stop is not None:
                 raise SigcError(stop)
             _refuse_beside(tx.connection, request)
             if trading.broker.capabilities().simulated:
-                _refuse_the_past(tx.connection, at)
+                _refuse_the_past(tx.connection, at, tx.zone)
             revision = _revision(tx.connection, key, request)
             capital = decimal(trading.config.execution.capital)
             books.open_book(tx, book, capital, now, str(at.as_of.day))
@@ -85,30 +85,36 @@ def _audit_refusal(trading: Trading, request: Request, at: Moment, no: SigcError
 
 
 def stop_in_force(
-    connection: sqlite3.Connection, work_dir: Path, strategy: str, *, passes_pause: bool = False
+    connection: sqlite3.Connection, ledger: Ledger, strategy: str, *, passes_pause: bool = False
 ) -> Diagnostic | None:
     """Return the halt, of the kill file or the ledger, or the pause that keeps a strategy from trading; None without
     one. passes_pause: for what is forced.
     """
-    by_file = kill_file.halt_for(work_dir, strategy)
+    by_file = kill_file.halt_for(ledger.directory, strategy)
     if by_file is not None:  # the ledger may have it a moment later
-        return _stopped(by_file.scope, control.HALTED, by_file.since, by_file.who, by_file.reason or "kill file")
+        return _stopped(
+            by_file.scope,
+            control.HALTED,
+            local_time(by_file.since, ledger.zone),
+            by_file.who,
+            by_file.reason or "kill file",
+        )
     for name in (control.HALTED, control.PAUSED):
         stop = control.holds(connection, name, strategy)
         if stop is not None and not (name == control.PAUSED and passes_pause):
-            return _stopped(stop.scope, name, stop.at, stop.who, stop.reason or stop.value)
+            return _stopped(stop.scope, name, local_time(stop.at, ledger.zone), stop.who, stop.reason or stop.value)
     return None
 
 
-def _stopped(scope: str, name: str, since: datetime, who: str, why: str) -> Diagnostic:
-    message = f"{scope or 'everything'} is {name} since {since.isoformat(timespec='seconds')} by {who}: {why}"
+def _stopped(scope: str, name: str, since: str, who: str, why: str) -> Diagnostic:
+    message = f"{scope or 'everything'} is {name} since {since} by {who}: {why}"
     lifts = "sigc resume" if name == control.PAUSED else "sigc safety resume --reason '...'"
     return Diagnostic("E802", message, hint=f"{lifts} lifts it")
 
 
-def _refuse_the_past(connection: sqlite3.Connection, at: Moment) -> None:
+def _refuse_the_past(connection: sqlite3.Connection, at: Moment, zone: str) -> None:
     """Refuse a run for a session before the newest fill of the account, whatever the strategy."""
-    why = backwards(connection, at)
+    why = backwards(connection, at, zone)
     if why:
         raise SigcError(Diagnostic("E800", why, hint="use --dry-run for a past session"))
 

@@ -17,6 +17,7 @@ from sigc.calendar.sessions import Calendar, Session
 from sigc.config.settings import ExecutionSettings
 from sigc.errors import Diagnostic, SigcError
 from sigc.store.ledger.records import Intent, Run
+from sigc.words import local_time
 from sigc_pipelines.brokers.protocol import Capabilities
 
 
@@ -25,7 +26,7 @@ class SendingEnd:
     """The instant after which nothing is sent, and why orders that were not sent expire. check: of the finding."""
 
     at: datetime
-    why: str = "the cut-off passed before this order was sent"
+    why: str
     check: str = "cut_off"
 
 
@@ -41,13 +42,15 @@ def not_before_opening(intents: Sequence[Intent], opens: datetime, now: datetime
     return tuple(one if one.not_before is not None else replace(one, not_before=opens) for one in intents)
 
 
-def end_of(run: Run, begins: datetime, settings: ExecutionSettings) -> SendingEnd:
-    """Return the end of sending. begins: when the first order is due."""
+def end_of(run: Run, begins: datetime, settings: ExecutionSettings, zone: str) -> SendingEnd:
+    """Return the end of sending. begins: when the first order is due. zone: of the time in the reason."""
     seconds = settings.execute_deadline_s
-    late = f"execute took longer than its deadline of {seconds:g} s: this order was not sent"
-    ends = [SendingEnd(begins + timedelta(seconds=seconds), late, check="deadline")]
+    at = begins + timedelta(seconds=seconds)
+    late = f"execute took longer than its deadline of {seconds:g} s, until {local_time(at, zone)}"
+    ends = [SendingEnd(at, f"{late}: this order was not sent", check="deadline")]
     if run.cut_off is not None:
-        ends.append(SendingEnd(run.cut_off))
+        why = f"the cut-off, {local_time(run.cut_off, zone)}, passed before this order was sent"
+        ends.append(SendingEnd(run.cut_off, why))
     return min(ends, key=lambda end: end.at)
 
 
@@ -58,18 +61,23 @@ def misfit(
     ends: datetime,
     per_minute: int | None,
     newer: Session | None = None,
+    zone: str = "UTC",
 ) -> Diagnostic | None:
     """Return why orders cannot all leave within their window, with the arithmetic (E806); None if they can.
 
     opens, ends: of the window. per_minute: the most orders that the broker takes, None without a limit. newer: the
-    session that completes before the one that the run trades for, if it does not know that one.
+    session that completes before the one that the run trades for, if it does not know that one. zone: of the times.
     """
+
+    def text(at: datetime) -> str:
+        return local_time(at, zone)
+
     if intents and newer is not None and opens >= newer.close:
-        message = f"the broker takes orders from {_text(opens)} on, when the session {newer.day} is complete"
-        hint = f"the cut-off of {newer.day} has passed: run it after the close, {_text(newer.close)}"
+        message = f"the broker takes orders from {text(opens)} on, when the session {newer.day} is complete"
+        hint = f"the cut-off of {newer.day} has passed: run it after the close, {text(newer.close)}"
         return Diagnostic("E806", f"{message}, and what is decided now does not know it", hint=hint)
     if intents and opens >= ends:
-        message = f"the broker takes orders from {_text(opens)} on, and nothing is sent after {_text(ends)}"
+        message = f"the broker takes orders from {text(opens)} on, and nothing is sent after {text(ends)}"
         return Diagnostic("E806", message, hint="set execution.cut_off to a later time")
     begins = max(opens, now)
     if per_minute is None or not intents or begins >= ends:
@@ -82,13 +90,9 @@ def misfit(
         return None
     number, room = len(intents), (ends - begins) / timedelta(minutes=1)
     need = f"{number} orders at {per_minute} a minute, the most that the broker takes, need {number / per_minute:.1f}"
-    when = f"from {_text(begins)} there are {room:.1f} minutes, and the last one would leave at {_text(last)}"
+    when = f"from {text(begins)} there are {room:.1f} minutes, and the last one would leave at {text(last)}"
     hint = "run earlier, or trade fewer orders: execution.min_order_value, execution.slices"
-    return Diagnostic("E806", f"{need} minutes: {when}, but nothing is sent after {_text(ends)}", hint=hint)
-
-
-def _text(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+    return Diagnostic("E806", f"{need} minutes: {when}, but nothing is sent after {text(ends)}", hint=hint)
 
 
 def newer_session(calendar: Calendar, run: Run) -> Session | None:

@@ -62,7 +62,7 @@ class Rehearsal:
         """Copy, open the trade, and take in what the broker did since. Raises SigcError of the data."""
         with trading.ledger.reading() as connection:
             past = runs.last_session(connection, request.strategy, request.portfolio) > run.key.session
-            if past or backwards(connection, at):
+            if past or backwards(connection, at, trading.ledger.zone):
                 self.unknown = "its session is past: the orders are not judged by the limits of orders"
                 return
         try:
@@ -129,7 +129,7 @@ class Rehearsal:
         if halt.is_file():
             shutil.copyfile(halt, place / kill_file.FILE)
         ledger = self._ends.enter_context(Ledger.open(place, trading.ledger.clock, durable=False))
-        ledger.hide = trading.ledger.hide
+        ledger.hide, ledger.zone = trading.ledger.hide, trading.ledger.zone
         return replace(trading, ledger=ledger, broker=self._broker(trading.broker, place), render=None, has_files=False)
 
     def _broker(self, broker: Broker, place: Path) -> Broker:

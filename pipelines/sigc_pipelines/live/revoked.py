@@ -5,6 +5,7 @@ from __future__ import annotations
 from sigc.store.ledger import control, orders, runs
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import UNRESOLVED, Run
+from sigc.words import local_time
 from sigc_pipelines.live.unresolved import halt_unresolved
 
 
@@ -16,4 +17,5 @@ def revoke(ledger: Ledger, run: Run, why: str) -> None:
         control.put(tx, control.REVOKED, run.id, "deadline", "sigc", why)
         left = [i for i in orders.of_run(tx.connection, run.id) if i.state in UNRESOLVED]
     if left:
-        halt_unresolved(ledger, run, left, "at the deadline of execute")
+        at = local_time(ledger.clock.now(), ledger.zone)
+        halt_unresolved(ledger, run, left, f"at the deadline of execute, {at}")

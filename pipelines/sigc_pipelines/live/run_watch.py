@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from sigc.store.ledger.records import StageName
 from sigc.store.ledger.waiting_orders import WaitingOrders
+from sigc.words import counted, local_time
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _PATIENCE_S = 60.0  # more than any request may take, with the wait for its turn
@@ -54,3 +55,16 @@ class RunWatch:
     waiting: Callable[[str, datetime | None], None] = lambda _why, _until: None
     opening: Callable[[WaitingOrders | None], None] = lambda _: None
     pulse: Pulse = field(default_factory=Pulse)
+
+
+def planned_text(count: int, due: datetime, until: datetime, zone: str, *, for_open: bool) -> str:
+    """Return how many planned orders wait for what. due: the first of them; until: the next look at them.
+
+    >>> noon = datetime(2024, 1, 15, 17, tzinfo=UTC)
+    >>> planned_text(1, noon, noon, "America/New_York", for_open=True)
+    '1 order waits for the open, until 2024-01-15 12:00:00 EST'
+    """
+    waits = f"{counted(count, 'order')} wait{'s' if count == 1 else ''}"
+    if for_open:
+        return f"{waits} for the open, until {local_time(due, zone)}"
+    return f"{waits}, the next until {local_time(until, zone)}"

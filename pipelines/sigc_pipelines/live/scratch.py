@@ -17,6 +17,7 @@ from sigc.private import make_private
 from sigc.store.ledger import books, runs
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import RunKind
+from sigc.words import local_time
 from sigc_pipelines.brokers.registry import PAPER, close_broker, open_broker
 from sigc_pipelines.live.session import Moment, moment
 from sigc_pipelines.live.trading import Ended, Request, Trading
@@ -34,15 +35,16 @@ class TradedAccount:
         return replace(ended, scratch=self.why, waiting=None) if self.why else ended
 
 
-def backwards(connection: sqlite3.Connection, at: Moment) -> str:
-    """Return why a run would go back in the account's time: as the instants of closes; '' if it does not.
+def backwards(connection: sqlite3.Connection, at: Moment, zone: str = "UTC") -> str:
+    """Return why a run would go back in the account's time: as the instants of closes; '' if it does not. zone: of
+    the time in it.
 
     An account without fills takes the first session that is traded as its beginning.
     """
     newest = books.newest_fill(connection)
     if newest is None or at.session.close >= newest:
         return ""
-    filled, day = f"{newest:%Y-%m-%d %H:%M} UTC", at.session.day
+    filled, day = local_time(newest, zone), at.session.day
     return f"time goes forward in an account: its newest fill is of {filled}, and the session {day} is before it"
 
 
@@ -62,7 +64,7 @@ def in_its_time(trading: Trading, request: Request) -> Iterator[TradedAccount]:
         broker = open_broker(config.broker, place, trading.clock, durable=False, execution=config.execution)
         try:
             with Ledger.open(place, trading.clock, durable=False) as ledger:
-                ledger.hide = trading.ledger.hide
+                ledger.hide, ledger.zone = trading.ledger.hide, trading.ledger.zone
                 scratch = replace(trading, ledger=ledger, broker=broker, config=config, render=None)
                 yield TradedAccount(scratch, why)
         finally:
@@ -74,7 +76,7 @@ def _why_scratch(trading: Trading, request: Request) -> str:
         return ""
     at = moment(trading.calendar, trading.clock.now(), trading.config.execution.cut_off)
     with trading.ledger.reading() as connection:
-        why = backwards(connection, at)
+        why = backwards(connection, at, trading.ledger.zone)
         last = runs.last_session(connection, request.strategy, request.portfolio)
     if not why and last > str(at.session.day):
         why = f"{request.strategy} ({request.portfolio}) has traded for the session {last} already"

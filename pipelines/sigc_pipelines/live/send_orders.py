@@ -35,6 +35,7 @@ from sigc.store.ledger import control, orders, runs
 from sigc.store.ledger.ledger import Ledger, Transaction
 from sigc.store.ledger.records import UNRESOLVED, WORKING, Finding, Intent, IntentState, Run
 from sigc.store.ledger.waiting_orders import WaitingOrders
+from sigc.words import counted
 from sigc_pipelines.brokers.protocol import (
     Broker,
     BrokerOrder,
@@ -50,7 +51,7 @@ from sigc_pipelines.live.judging import denial
 from sigc_pipelines.live.order_answers import look_up, record_answer, request_of
 from sigc_pipelines.live.order_window import SendingEnd
 from sigc_pipelines.live.reversals import FillGate
-from sigc_pipelines.live.run_watch import RunWatch
+from sigc_pipelines.live.run_watch import RunWatch, planned_text
 from sigc_pipelines.live.slice_times import SliceTimes
 from sigc_pipelines.live.unresolved import Doubt, halt_unresolved
 from sigc_pipelines.stopping.halts import halt_in_force
@@ -181,11 +182,10 @@ class Execution:
         if self._paused is not None and not doubtful:
             watch.waiting(f"held: paused {self._paused.by}", self._ends)
         elif doubtful:
-            watch.waiting(f"{doubtful} order(s) without an outcome are looked up", None)
-        elif waits:
-            watch.waiting(f"{len(planned)} order(s) wait for the open, until {due:%d %b %H:%M:%S} UTC", until)
+            lacks = "has no outcome and is" if doubtful == 1 else "have no outcome and are"
+            watch.waiting(f"{counted(doubtful, 'order')} {lacks} looked up", None)
         else:
-            watch.waiting(f"{len(planned)} order(s) wait, the next until {until:%H:%M:%S} UTC", until)
+            watch.waiting(planned_text(len(planned), due, until, self._desk.ledger.zone, for_open=waits), until)
 
     def _turn(self) -> list[datetime]:
         """Do everything that is due now. Return the instants at which the rest is due."""

@@ -11,6 +11,7 @@ from sigc.errors import Severity
 from sigc.store.ledger import orders, runs
 from sigc.store.ledger.ledger import Transaction
 from sigc.store.ledger.records import Finding, Intent, IntentState, Run
+from sigc.words import counted, local_time
 from sigc_pipelines.live.slices import DueSlice, is_late, least_gap, respread
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class SliceTimes:
     ) -> tuple[Finding, ...]:
         if not moved and not ended:
             return ()
-        until = f"{window.ends:%H:%M:%S} UTC"
+        until = local_time(window.ends, self._desk.ledger.zone)
         over = f"its window (to {until}) had no room left for it: nothing was sent at its time"
         with self._desk.ledger.transaction("respread") as tx:
             for intent, due in moved:
@@ -115,7 +116,7 @@ class SliceTimes:
             text = f"nothing was sent at the time of some slices: {len(moved)} are spread until {until}"
             found.append(Finding("slices", Severity.INFO, text, _assets(intent for intent, _ in moved)))
         if ended:
-            text = f"{len(ended)} slice(s) ended unsent: nothing was sent at their time, and their window is over"
+            text = f"{counted(len(ended), 'slice')} ended unsent: nothing was sent in time, and the window is over"
             found.append(Finding("slices", Severity.WARNING, text, _assets(ended)))
         return tuple(found)
 

@@ -23,6 +23,7 @@ from sigc.errors import Diagnostic, SigcError
 from sigc.host.hung import HungThread, hung, note
 from sigc.store.ledger.fenced import Fence, GivenUpError
 from sigc.store.ledger.ledger import Ledger
+from sigc.words import local_time
 from sigc_pipelines.compute import Loaded
 from sigc_pipelines.live.run_watch import Pulse
 from sigc_pipelines.live.trading import TargetFeed
@@ -131,8 +132,12 @@ def within(stage: StageWork[T], deadline_s: float) -> T:
 
 def _late(stage: StageWork[T], deadline_s: float, read: str) -> SigcError:
     """Return E803. read: the sources that were being read at the deadline."""
-    why = f"{stage.what} took longer than its deadline of {deadline_s:g} s"
-    return SigcError(Diagnostic("E803", f"{why}, reading {read}" if read else why))
+    why = f"{stage.what} took longer than its deadline of {deadline_s:g} s" + (f", reading {read}" if read else "")
+    return SigcError(Diagnostic("E803", f"{why}, given up at {_now(stage)}"))
+
+
+def _now(stage: StageWork[T]) -> str:
+    return local_time(stage.clock.now(), stage.ledger.zone)
 
 
 def to_end(stage: StageWork[T], pulse: Pulse, on_hung: Callable[[str], None]) -> T:
@@ -144,7 +149,8 @@ def to_end(stage: StageWork[T], pulse: Pulse, on_hung: Callable[[str], None]) ->
     try:
         while not going.wait(_LOOK_EVERY_S):
             if stage.clock.now() >= pulse.ends and pulse.is_silent:
-                why = f"{stage.what} hangs since {pulse.silent_s:.0f} s: it was given up after its deadline"
+                hangs = f"{stage.what} hangs since {pulse.silent_s:.0f} s"
+                why = f"{hangs}: it was given up at {_now(stage)}, after its deadline"
                 going.give_up()
                 on_hung(why)
                 raise HungError(Diagnostic("E803", why, hint="its last request is looked up at the broker"))
@@ -154,11 +160,11 @@ def to_end(stage: StageWork[T], pulse: Pulse, on_hung: Callable[[str], None]) ->
         raise
 
 
-def _refuse_to_pile_up(what: str) -> None:
+def _refuse_to_pile_up(what: str, zone: str) -> None:
     """Raise HungError while several threads hang in the same work: another one would hang too."""
     those = [one for one in hung() if one.what == what]
     if len(those) >= _MOST_HUNG:
-        why = f"{what} hangs since {those[0].since:%Y-%m-%d %H:%M:%S} UTC, {len(those)} times: it is not tried again"
+        why = f"{what} hangs since {local_time(those[0].since, zone)}, {len(those)} times: it is not tried again"
         raise HungError(Diagnostic("E803", why, hint="find out what of it does not answer, or restart the daemon"))
 
 
@@ -166,7 +172,7 @@ class _Going(Generic[T]):
     """Work under way in its thread."""
 
     def __init__(self, stage: StageWork[T]) -> None:
-        _refuse_to_pile_up(stage.what)
+        _refuse_to_pile_up(stage.what, stage.ledger.zone)
         self._stage, self._done = stage, threading.Event()
         self.ended_at = 0.0  # by the monotonic clock
         self._results: list[T] = []
@@ -189,7 +195,7 @@ class _Going(Generic[T]):
     def give_up(self) -> None:
         stage = self._stage
         stage.fence.close(stage.ledger)
-        note(HungThread(self._thread, stage.check(), stage.what, stage.clock.now(), str(self.reads)))
+        note(HungThread(self._thread, stage.check(), stage.what, stage.clock.now(), str(self.reads), stage.ledger.zone))
 
     def _work(self) -> None:
         try:

@@ -17,6 +17,7 @@ from sigc.store.ledger import breakers
 from sigc.store.ledger.breakers import TrippedBreaker
 from sigc.store.ledger.ledger import Transaction
 from sigc.store.ledger.records import BookKey, Finding
+from sigc.words import local_time
 from sigc_pipelines.live.trading import Trading
 
 _BEFORE = 2  # closes of all books before the newest ones that the last NAV of a book may have completed
@@ -60,7 +61,7 @@ def refusal(connection: sqlite3.Connection, trading: Trading, strategy: str) -> 
     pause = breakers.pause_of(connection, strategy, trading.clock.now())
     if pause is None or pause.until is None:
         return None
-    until = f"{pause.until:%Y-%m-%d %H:%M:%S} UTC"
+    until = local_time(pause.until, trading.ledger.zone)
     return Diagnostic("E802", f"no run begins until {until}: the breaker {pause.name} has tripped: {pause.text}")
 
 

@@ -10,6 +10,7 @@ from sigc.errors import Severity
 from sigc.store.ledger import control, runs
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import Finding, Intent, Run
+from sigc.words import counted, local_time
 
 UNRESOLVED_HALT = "unresolved"  # value of the halt of an order without an outcome; `recover.py` lifts only this one
 
@@ -23,10 +24,14 @@ class Doubt:
     wait_s: float
 
 
-def halt_unresolved(ledger: Ledger, run: Run, left: Sequence[Intent], when: str = "at the cut-off") -> Finding:
-    """Halt the strategy until the orders of a run that are left are resolved. A person's halt is kept."""
+def halt_unresolved(ledger: Ledger, run: Run, left: Sequence[Intent], when: str = "") -> Finding:
+    """Halt the strategy until the orders of a run that are left are resolved. A person's halt is kept.
+
+    when: they were given up, in words; '' at the cut-off.
+    """
     assets = tuple(sorted(i.asset for i in left))
-    why = f"{len(left)} order(s) without a known outcome {when}"
+    cut_off = "" if run.cut_off is None else f", {local_time(run.cut_off, ledger.zone)}"
+    why = f"{counted(len(left), 'order')} without a known outcome {when or f'at the cut-off{cut_off}'}"
     strategy = run.key.strategy
     with ledger.transaction("control") as tx:
         held = control.get(tx.connection, control.HALTED, strategy)

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from sigc.clock import Clock
 from sigc.errors import Diagnostic, SigcError
+from sigc.words import local_time
 from sigc_pipelines.brokers.pooled import PooledBroker
 from sigc_pipelines.brokers.protocol import (
     Account,
@@ -63,7 +64,7 @@ def rows_of(told: BrokerTold) -> Iterator[tuple[str, str]]:
     if told.health is not None:
         state = "open" if told.health.is_open else "closed"
         at, until = told.health.at, told.health.next_close if told.health.is_open else told.health.next_open
-        yield "clock", f"{at:%Y-%m-%d %H:%M:%S} UTC, the market is {state} until {until:%Y-%m-%d %H:%M} UTC"
+        yield "clock", f"{local_time(at, 'UTC')}, the market is {state} until {local_time(until, 'UTC')}"
     shown = ", ".join(f"{asset} {quantity}" for asset, quantity in told.positions.items())
     yield "positions", f"{len(told.positions)}" + (f": {shown}" if shown else "")
     yield "open orders", f"{told.open_orders}"

@@ -32,6 +32,7 @@ from sigc.store.ledger.records import (
     Side,
     TimeInForce,
 )
+from sigc.words import local_time
 from sigc_pipelines.brokers.pooled import PooledBroker
 from sigc_pipelines.brokers.protocol import Healthy, UnreachableError, simulation
 from sigc_pipelines.live.apply_fills import settle
@@ -147,7 +148,7 @@ def _refuse(trading: Trading, at: Moment) -> None:
         raise SigcError(Diagnostic("E402", message, hint="set broker.type to the broker that is to be tried"))
     halt_before_live(trading.ledger, broker)
     with trading.ledger.reading() as connection:
-        stop = stop_in_force(connection, trading.ledger.directory, BOOK.strategy)
+        stop = stop_in_force(connection, trading.ledger, BOOK.strategy)
         stop = stop or refusal(connection, trading, BOOK.strategy)
     if stop is not None:
         raise SigcError(stop)
@@ -155,7 +156,7 @@ def _refuse(trading: Trading, at: Moment) -> None:
     is_open = at.session.open <= now < at.cut_off if health is None else health.is_open
     if not is_open:
         opens = at.session.open if health is None else health.next_open
-        message = f"the market is closed until {opens:%Y-%m-%d %H:%M} UTC: nothing would be filled"
+        message = f"the market is closed until {local_time(opens, trading.ledger.zone)}: nothing would be filled"
         raise SigcError(Diagnostic("E806", message, hint="try it while the market is open"))
     refuse_foreign(trading)
 

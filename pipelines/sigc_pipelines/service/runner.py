@@ -35,17 +35,18 @@ from sigc.daemon.runner import (
 from sigc.errors import Diagnostic, SigcError
 from sigc.rpc.messages.books import ReconcileReply
 from sigc.rpc.messages.kill import KillReply
+from sigc.rpc.messages.requests import CancelledOrderCounts
 from sigc.store.ledger import books, orders, runs
 from sigc.store.ledger.action_rows import ActionEntry
 from sigc.store.ledger.adjustments import Adjustment
 from sigc.store.ledger.book_moves import BookMove
 from sigc.store.ledger.records import UNRESOLVED, BookKey, Outcome, RunKind, StageName
+from sigc.words import counted
 from sigc_pipelines.assembly.trading import calendar_of, digests, with_capital
 from sigc_pipelines.backtest.backtest import pick_of
 from sigc_pipelines.brokers.protocol import Broker
 from sigc_pipelines.brokers.registry import close_broker, open_broker
 from sigc_pipelines.compute import load
-from sigc_pipelines.live.apply_fills import cancel
 from sigc_pipelines.live.move_books import move_books
 from sigc_pipelines.live.publish import publish
 from sigc_pipelines.live.recover import complete, recover, recover_at_start
@@ -68,6 +69,7 @@ from sigc_pipelines.service.scripts import keep_said, run_script
 from sigc_pipelines.service.strategy_texts import StrategyTexts
 from sigc_pipelines.service.workspaces import Workspaces, alive
 from sigc_pipelines.stopping.breaker_closing import close_by_breakers
+from sigc_pipelines.stopping.cancel_run import UnknownRunError, cancel_run
 from sigc_pipelines.stopping.close_book import close_book
 from sigc_pipelines.stopping.kill_switch import kill
 from sigc_pipelines.stopping.live_start import halt_before_live
@@ -95,7 +97,7 @@ class DaemonRunner:
     ) -> None:
         self._config, self._strategies, self._services, self._output = config, strategies, services, output
         self._spaces = Workspaces(config, services)
-        self._texts = StrategyTexts(strategies, services.ledger.directory)
+        self._texts = StrategyTexts(strategies, services.ledger.directory, config.schedule.timezone)
         self._turn = threading.Lock()
         self._resolving = threading.Lock()
         self._calendar: Calendar | None = None
@@ -142,15 +144,11 @@ class DaemonRunner:
         finally:
             self._spaces.flush()
 
-    def cancel(self, run: str, who: str, reason: str) -> int:
+    def cancel(self, run: str, who: str, reason: str) -> tuple[CancelledOrderCounts, int]:
         """Take the open orders of a run from the broker's book; none for a run that never came to the ledger."""
-        ledger = self._services.ledger
-        try:
-            with ledger.reading() as connection:
-                found = runs.find(connection, run)
-        except SigcError:
-            return 0
-        return len(cancel(ledger, self._broker, found, who, reason))
+        with contextlib.suppress(UnknownRunError):
+            return cancel_run(self._services.ledger, self._broker, run, who, reason)
+        return CancelledOrderCounts(), 0
 
     def kill(self, strategy: str, who: str, reason: str, is_flatten: bool) -> KillReply:
         """Halt a strategy, '' for all, cancel its open orders, and with is_flatten close its positions."""
@@ -311,9 +309,8 @@ class DaemonRunner:
         return self._services.clock if is_current else HandClock(at)
 
     def _trading(self, clock: Clock) -> Trading:
-        return Trading(
-            self._services.ledger, self._broker, clock, self._sessions(), self._config, self._output.run_page
-        )
+        ledger, page = self._services.ledger, self._output.run_page
+        return Trading(ledger, self._broker, clock, self._sessions(), self._config, page)
 
     def _kept(self, trading: Trading, strategy: str, watch: RunHandle) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return the work left on a strategy's book, and its problems; a book of no configured strategy is left
@@ -338,7 +335,7 @@ class DaemonRunner:
     def _doubts(self, strategy: str) -> tuple[str, ...]:
         with self._services.ledger.reading() as connection:
             doubtful = [i for i in orders.in_flight(connection) if i.key.strategy == strategy and i.state in UNRESOLVED]
-        return (f"{len(doubtful)} order(s) without a known outcome",) if doubtful else ()
+        return (f"{counted(len(doubtful), 'order')} without a known outcome",) if doubtful else ()
 
     def _is_decided(self, run: str) -> bool:
         with self._services.ledger.reading() as connection:

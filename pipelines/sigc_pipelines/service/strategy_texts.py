@@ -55,9 +55,10 @@ class StrategyText:
 
 
 class StrategyTexts:
-    """The texts of one configuration. Safe to use from several threads."""
+    """The texts of one configuration. zone: of the times in texts about them. Safe to use from several threads."""
 
-    def __init__(self, strategies: tuple[StrategyEntry, ...], work_dir: Path) -> None:
+    def __init__(self, strategies: tuple[StrategyEntry, ...], work_dir: Path, zone: str) -> None:
+        self._zone = zone
         self._entries = {entry.name: entry for entry in strategies}
         self._folder = work_dir / FOLDER
         self._loaded: dict[str, StrategyText] = {}
@@ -126,11 +127,11 @@ class StrategyTexts:
                 if read_text(file) == loaded:
                     continue
             except SigcError as broken:
-                return EditedText(file, None, broken.diagnostics[0])
+                return EditedText(file, None, broken.diagnostics[0], self._zone)
             with contextlib.suppress(OSError):
                 at = datetime.fromtimestamp(file.stat().st_mtime, UTC)
-                return EditedText(file, at, self._wrong(name))
-            return EditedText(file, None, self._wrong(name))
+                return EditedText(file, at, self._wrong(name), self._zone)
+            return EditedText(file, None, self._wrong(name), self._zone)
         return None
 
     def _wrong(self, name: str) -> Diagnostic | None:

@@ -77,9 +77,9 @@ def execute(
         intents = split_reversals(intents, context.run, context.ledger.id, account, short_lot)
     intents = not_before_opening(intents, leaves, asked)
     first = min((i.not_before or asked for i in intents), default=asked)
-    ends = end_of(context.run, max(context.run.started, first), settings).at
+    ends = end_of(context.run, max(context.run.started, first), settings, context.ledger.zone).at
     newer = newer_session(trading.calendar, context.run)
-    no = misfit(intents, leaves, asked, ends, can.orders_per_minute, newer)
+    no = misfit(intents, leaves, asked, ends, can.orders_per_minute, newer, context.ledger.zone)
     if no is not None:
         raise SigcError(no)
     marks = _marks(snapshot, now, {o.asset for o in sized})

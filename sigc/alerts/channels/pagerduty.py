@@ -9,6 +9,7 @@ no second incident, so a repeated try is harmless.
 from __future__ import annotations
 
 import json
+from datetime import UTC
 
 from sigc.alerts.channels.declare import Secret, Send, channel
 from sigc.alerts.channels.posting import post
@@ -32,7 +33,7 @@ def pagerduty(settings: PagerDutySettings, secret: Secret) -> Send:
             "summary": message.title[:_MOST_SUMMARY],
             "source": message.daemon,
             "severity": str(message.severity),
-            "timestamp": message.at.isoformat(),
+            "timestamp": message.at.astimezone(UTC).isoformat(),
             "component": "sigc",
             "group": message.strategy,
             "class": message.rule or message.kind,

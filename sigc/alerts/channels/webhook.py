@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from datetime import UTC
 
 from sigc.alerts.channels.declare import Secret, Send, channel
 from sigc.alerts.channels.posting import post
@@ -37,4 +38,4 @@ def plain(message: Message) -> dict[str, object]:
     said: dict[str, object] = {"key": message.key, "about": message.about, "kind": message.kind}
     said |= {"severity": str(message.severity), "title": message.title, "text": message.text}
     said |= {"rule": message.rule, "strategy": message.strategy, "run": message.run}
-    return said | {"at": message.at.isoformat(), "daemon": message.daemon, "alerts": message.number}
+    return said | {"at": message.at.astimezone(UTC).isoformat(), "daemon": message.daemon, "alerts": message.number}

@@ -49,6 +49,7 @@ from sigc.store.ledger import books, orders
 from sigc.store.outbox import alert_query as looking
 from sigc.store.outbox import deliveries
 from sigc.store.outbox.alert_query import Alert
+from sigc.words import counted, local_time
 
 if TYPE_CHECKING:
     import sqlite3
@@ -219,7 +220,9 @@ class Alerting:
             daemon.metrics.put(m.ALERTS_UNDELIVERED, load.undelivered, channel=load.channel)
             # Without an error the channel is only held back by its rate or by quiet hours.
             if load.error and load.oldest is not None and daemon.clock.now() - load.oldest > longest:
-                trouble[load.channel] = f"{load.undelivered} alerts wait since {load.oldest:%H:%M} UTC: {load.error}"
+                since = local_time(load.oldest, daemon.configured.loaded.config.schedule.timezone)
+                waiting = f"{counted(load.undelivered, 'alert')} wait{'s' if load.undelivered == 1 else ''}"
+                trouble[load.channel] = f"{waiting} since {since}: {load.error}"
         self.trouble = trouble
 
     def _beat_when_due(self) -> None:

@@ -16,6 +16,7 @@ from sigc.alerts.sending import MINUTE, MOST_TRIES, again, batch, room
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.outbox import deliveries
 from sigc.store.outbox.deliveries import RESOLVED, Delivery
+from sigc.words import zone_of
 
 _MOST = 10_000  # deliveries in one digest
 _TRANSACTION = "control"
@@ -31,8 +32,10 @@ class OpenChannel:
     send: Send
 
 
-def message_of(one: Delivery, ledger: str, daemon: str) -> Message:
-    """Return a delivery as the message to send. ledger: its id, which keeps the keys of two daemons apart."""
+def message_of(one: Delivery, ledger: str, daemon: str, zone: str = "UTC") -> Message:
+    """Return a delivery as the message to send. ledger: its id, which keeps the keys of two daemons apart. zone: of
+    the time that it shows.
+    """
     alert, is_over = one.alert, one.kind == RESOLVED
     text = f"{alert.reason or 'it is over'}\n{alert.title}" if is_over else alert.text
     return Message(
@@ -42,7 +45,7 @@ def message_of(one: Delivery, ledger: str, daemon: str) -> Message:
         severity=alert.severity,
         title=alert.title,
         text=text,
-        at=alert.changed if is_over and alert.changed is not None else alert.at,
+        at=(alert.changed if is_over and alert.changed is not None else alert.at).astimezone(zone_of(zone)),
         daemon=daemon,
         rule=alert.rule,
         strategy=alert.strategy,
@@ -69,7 +72,7 @@ def deliver(ledger: Ledger, channel: OpenChannel, daemon: str, *, only_critical:
 
 def _send(ledger: Ledger, channel: OpenChannel, chosen: Sequence[Delivery], daemon: str) -> int:
     ids = [one.id for one in chosen]
-    messages = [message_of(one, ledger.id, daemon) for one in chosen]
+    messages = [message_of(one, ledger.id, daemon, ledger.zone) for one in chosen]
     message = messages[0] if len(messages) == 1 else digest(messages, f"{ledger.id}-{ids[0]}-{ids[-1]}")
     # Marked and committed before the request, so that a crash in between leaves a trace and the receiver, which knows
     # the key, can drop the second copy.

@@ -120,7 +120,7 @@ def strategy_day(connection: sqlite3.Connection, one: SummaryStrategy, about: Da
         for state, number in orders.states_of(connection, trade.id).items():
             counts[state] = counts.get(state, 0) + number
     missed = tuple(
-        f"{miss.planned.astimezone(about.zone):%a %H:%M} ({miss.reason})"
+        f"{miss.planned.astimezone(about.zone):%a %H:%M %Z} ({miss.reason})"
         for job in one.jobs
         for miss in jobs.misses_between(connection, job, about.since, about.until)
     )

@@ -23,6 +23,7 @@ from sigc.rpc.messages.kill import KillReply
 from sigc.rpc.messages.requests import HoldRequest
 from sigc.rpc.schema import decode
 from sigc.rpc.verb import Nothing, Role, VerbCall, verb
+from sigc.words import counted
 
 _MOVES: dict[str, type[MoveRequest]] = {
     "book/transfer": MoveSharesRequest,
@@ -53,7 +54,7 @@ async def _carried_out(daemon: Controller, found: AwaitedCall, who: str) -> str:
     match found.verb:
         case "safety/reset":
             reply = await reset(daemon, decode(BreakerResetRequest, found.fields), who)
-            return f"{len(reply.reset)} breaker(s) reset"
+            return f"{counted(len(reply.reset), 'breaker')} reset"
         case "book/adopt":
             adopted = await adopt(daemon, decode(AdoptRequest, found.fields), who)
             return f"{len(adopted.adopted)} entries written"

@@ -89,12 +89,12 @@ async def runs_cancel(call: VerbCall[Controller], request: CancelRequest) -> Can
     found = await daemon.runs.known(request.id)
     if found is None:
         raise refusal(f"there is no run {request.id}")
-    was_going = daemon.runs.cancel(request.id)
-    left = 0
-    if found.kind == "trade":
-        cancel = daemon.in_force.runner.cancel
-        left = await asyncio.to_thread(cancel, request.id, who_of(call), request.reason)
-    return CancelReply(was_going, left)
+    reply = CancelReply(daemon.runs.cancel(request.id), 0, found.strategy, found.kind, found.stage, found.outcome)
+    if found.kind != RunKind.TRADE:
+        return reply
+    cancel = daemon.in_force.runner.cancel
+    orders, left = await asyncio.to_thread(cancel, request.id, who_of(call), request.reason)
+    return replace(reply, left=left, orders=orders)
 
 
 @verb("runs/logs", "GET", Role.READ)

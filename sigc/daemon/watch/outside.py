@@ -18,6 +18,7 @@ from sigc.alerts.urgency import Urgency
 from sigc.alerts.words import explained, moment
 from sigc.daemon.alerting.certificate import trouble as certificate_ends
 from sigc.rpc.messages.status import StatusReply
+from sigc.words import local_time
 
 GONE, REFUSED, NOT_READY, LATE, CERTIFICATE = "gone", "refused", "not_ready", "late", "certificate"
 CONDITIONS = (GONE, REFUSED, NOT_READY, LATE, CERTIFICATE)
@@ -78,7 +79,7 @@ def troubles_of(status: StatusReply, now: datetime) -> dict[str, Trouble]:
         text = f"it is {status.status}: {status.reason or 'no reason given'}\nLook further: sigc status"
         found[NOT_READY] = Trouble("the daemon is not ready", text)
     late = [
-        f"{one.name} was due at {one.next_run:%Y-%m-%d %H:%M:%S %Z}"
+        f"{one.name} was due at {local_time(one.next_run, status.zone)}"
         for one in status.strategies
         if one.state == "active" and one.next_run is not None and one.next_run < now - LATE_AFTER
     ]

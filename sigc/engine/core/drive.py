@@ -21,6 +21,7 @@ from sigc.engine.core.frontier import Frontier
 from sigc.engine.core.task import Progress, RunReport, Task, TaskOutcome
 from sigc.errors import Diagnostic, SigcError
 from sigc.plan.plan import Plan
+from sigc.words import counted
 
 _LOSSES = 3  # of the same block; more mean another problem
 
@@ -96,7 +97,7 @@ def drive(
             return Computed(plan, frontier, store, report)
         for key in lost:
             losses[key] = losses.get(key, 0) + 1
-        frontier.report.incidents.append(f"{len(lost)} stored block(s) were missing and were recomputed")
+        frontier.report.incidents.append(f"{counted(len(lost), 'stored block')} missing, recomputed")
         earlier.append(frontier.report)
         plan = restore() if restore is not None else plan
     message = f"stored blocks are removed faster than they are computed ({', '.join(lost[:3])})"

@@ -29,6 +29,7 @@ from sigc.engine.executors.join import EVENTS
 from sigc.engine.executors.proof import digests, put_mark, requirement
 from sigc.engine.executors.workers import CARRY_OUT, Workers, is_same_cache
 from sigc.errors import Diagnostic, SigcError
+from sigc.words import counted
 
 _WORTH_A_BATCH_NS = 200_000_000
 _BATCHES_PER_THREAD = 3
@@ -228,7 +229,7 @@ class DaskExecutor:
         """Restart hanging workers. Other clients may end or restart them at the same time."""
         after = f" for {self._deadline_s:.0f} s" if self._deadline_s else ""
         if workers:
-            self._incidents.append(f"{len(workers)} worker(s) finished nothing{after}: restarted")
+            self._incidents.append(f"{counted(len(workers), 'worker')} finished nothing{after}: restarted")
         for worker in workers:
             # Gone already (KeyError), or not back in time (TimeoutError): the deadline covers both.
             with contextlib.suppress(KeyError, TimeoutError, OSError, ValueError):

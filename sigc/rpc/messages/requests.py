@@ -149,11 +149,33 @@ class CancelRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class CancelledOrderCounts:
+    """The orders of a cancelled run. sent: had gone out; of these taken_back: cancelled at the broker, filled: before
+    that, partly: filled in part, open: cancelled, but the broker has yet to say so. unsent: never sent, nor will be.
+    """
+
+    sent: int = 0
+    unsent: int = 0
+    taken_back: int = 0
+    filled: int = 0
+    partly: int = 0
+    open: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class CancelReply:
-    """The cancelled run. was_going: it was under way and ends as soon as it can. left: open orders not cancelled."""
+    """The cancelled run. was_going: it was under way and ends as soon as it can. left: open orders not cancelled.
+
+    stage: it was in, '' before the first one. outcome: of a run that had ended. orders: None for a run without any.
+    """
 
     was_going: bool
     left: int = 0
+    strategy: str = ""
+    kind: str = ""
+    stage: str = ""
+    outcome: str = ""
+    orders: CancelledOrderCounts | None = None
 
 
 @dataclass(frozen=True, slots=True)

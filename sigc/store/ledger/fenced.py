@@ -41,7 +41,7 @@ class FencedLedger(Ledger):
     def __init__(self, inner: Ledger, fence: Fence) -> None:
         self._inner, self._fence = inner, fence
         self.directory, self.path, self.clock, self.id = inner.directory, inner.path, inner.clock, inner.id
-        self.hide = inner.hide
+        self.hide, self.zone = inner.hide, inner.zone
 
     def close(self) -> None:
         """Do nothing."""

@@ -12,6 +12,7 @@ from datetime import datetime
 from sigc.store.ledger import control, orders
 from sigc.store.ledger.ledger import Transaction
 from sigc.store.ledger.records import Intent, IntentState
+from sigc.words import local_time
 
 BY_PERSON = "by hand"
 BY_FILE = "kill file"  # the value of a halt that was taken from the kill file
@@ -61,7 +62,7 @@ def take_in(tx: Transaction, halts: Iterable[tuple[str, str, str, datetime]]) ->
     for scope, who, reason, at in halts:
         before = control.get(tx.connection, control.HALTED, scope)
         if before is None or before.who == RULE:
-            said = f"{reason} (kill file of {at.isoformat(timespec='seconds')})".strip()
+            said = f"{reason} (kill file of {local_time(at, tx.zone)})".strip()
             halt(tx, scope, BY_FILE, who, said)
             new.append(scope)
     return tuple(new)

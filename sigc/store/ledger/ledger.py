@@ -37,7 +37,8 @@ from sigc.store.outbox.raise_alerts import derive
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Transaction:
-    """An open transaction. at: its instant, the same for all its records. hide: removes secrets from a text.
+    """An open transaction. at: its instant, the same for all its records. hide: removes secrets from a text. zone: of
+    the times in alerts.
 
     ended: by run, the newest event that ends or fills an order of it. Alerts judge the state after all of them.
     """
@@ -48,6 +49,7 @@ class Transaction:
     records: list[AuditRecord] = field(default_factory=list)
     hide: Callable[[str], str] = str
     ended: dict[str, tuple[int, AuditEvent]] = field(default_factory=dict)
+    zone: str = "UTC"
 
     def audit(self, event: AuditEvent) -> None:
         """Append an audit record of a change, and raise the alerts that follow from it."""
@@ -58,12 +60,12 @@ class Transaction:
         if event.name in ENDS_ORDERS:
             self.ended[event.run] = (seq, recorded)
         else:
-            derive(self.connection, self.at, seq, recorded, self.hide)
+            derive(self.connection, self.at, seq, recorded, self.hide, self.zone)
 
     def conclude(self) -> None:
         """Raise the alerts that follow from orders that ended, once per run, however many orders ended."""
         for seq, event in self.ended.values():
-            derive(self.connection, self.at, seq, event, self.hide)
+            derive(self.connection, self.at, seq, event, self.hide, self.zone)
 
     def _hidden(self, value: object) -> object:
         match value:
@@ -84,9 +86,11 @@ class Ledger:
     """The one writer of a work dir's ledger. Any thread may write; a lock lets one at a time.
 
     hide: a function that removes secrets from a text; it is applied to messages and records before they are written.
+    zone: of the times in messages and alerts.
     """
 
     hide: Callable[[str], str]
+    zone: str
 
     def __init__(
         self,
@@ -102,7 +106,7 @@ class Ledger:
         self.clock = clock
         self._connection = connection
         self._lock = lock
-        self.hide = str
+        self.hide, self.zone = str, "UTC"
         self._sign = sign
         self._synchronous = synchronous
         self._turn = threading.RLock()
@@ -155,7 +159,7 @@ class Ledger:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 failpoint(f"{name}:begun")
-                opened = Transaction(self._connection, self.clock.now(), self._sign, hide=self.hide)
+                opened = Transaction(self._connection, self.clock.now(), self._sign, hide=self.hide, zone=self.zone)
                 yield opened
                 # Inside the transaction: an alert exists exactly if its event does.
                 opened.conclude()

@@ -25,7 +25,7 @@ from sigc.alerts.rules import (
     Raise,
     RuleEvent,
 )
-from sigc.alerts.words import explained
+from sigc.alerts.words import explained, moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,15 +44,15 @@ log = logging.getLogger("sigc.alerts")
 
 
 def derive(
-    connection: sqlite3.Connection, at: datetime, seq: int, event: AuditEvent, hide: Callable[[str], str]
+    connection: sqlite3.Connection, at: datetime, seq: int, event: AuditEvent, hide: Callable[[str], str], zone: str
 ) -> None:
-    """Raise and resolve the alerts that follow from an event. seq: its number in the audit chain."""
+    """Raise and resolve the alerts that follow from an event. seq: its number in the audit chain. zone: of times."""
     rules = BY_EVENT.get(event.name)
     if rules is None:
         return
     if event.name in ENDS_ORDERS and not _may_be_short(connection, event.run):
         return
-    facts = run_facts(connection, event.run) if event.run and any(one.needs_run for one in rules) else None
+    facts = run_facts(connection, event.run, zone) if event.run and any(one.needs_run for one in rules) else None
     seen = RuleEvent(event.name, event.payload, event.run, event.strategy, event.portfolio, event.who, facts)
     for one in rules:
         for found in _judged(one, seen):
@@ -136,11 +136,11 @@ def end(connection: sqlite3.Connection, id: int, at: datetime, who: str, reason:
     )
 
 
-def run_facts(connection: sqlite3.Connection, run: str) -> EventRun:
-    """Return the facts of a run that rules need: its states, losses and errors."""
-    row = connection.execute("SELECT kind, session, outcome FROM runs WHERE id = ?", (run,)).fetchone()
+def run_facts(connection: sqlite3.Connection, run: str, zone: str = "UTC") -> EventRun:
+    """Return the facts of a run that rules need: its states, losses and errors. zone: of its cut-off."""
+    row = connection.execute("SELECT kind, session, outcome, cut_off FROM runs WHERE id = ?", (run,)).fetchone()
     ordered = connection.execute("SELECT kind, session, job FROM run_orders WHERE id = ?", (run,)).fetchone()
-    kind, session, outcome = row or (*(ordered or ("", ""))[:2], "")
+    kind, session, outcome, cut_off = row or (*(ordered or ("", ""))[:2], "", None)
     states: dict[str, int] = {}
     lost, reasons = 0, dict[str, list[str]]()
     at_broker: list[Order] = []
@@ -158,7 +158,8 @@ def run_facts(connection: sqlite3.Connection, run: str) -> EventRun:
             at_broker.append((state, message, asset, quantity, filled, reference))
     errors = _errors(connection, run)
     job = ordered[2] if ordered else ""
-    return EventRun(kind, session, job, outcome, states, lost, reasons, _placed(at_broker), errors)
+    ends = moment(cut_off, zone)
+    return EventRun(kind, session, job, outcome, states, lost, reasons, _placed(at_broker), errors, ends)
 
 
 def _placed(at_broker: Iterable[Order]) -> OrderCounts:
