@@ -78,7 +78,7 @@ def test_a_file_that_is_gone_is_told_and_the_loaded_text_compiled(entry: Strateg
     texts = loaded(entry)
     for file in ("lib.sig", "main.sig"):
         entry.file.with_name(file).unlink()
-    assert told(texts)["one"].startswith("main.sig was edited and can't be loaded: there is no file ")
+    assert told(texts)["one"].startswith("main.sig was edited and can't be loaded: E200: there is no file ")
     assert texts.compiled("one", {}).strategy.text == MAIN
 
 
