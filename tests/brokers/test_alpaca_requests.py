@@ -12,6 +12,7 @@ from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from sigc.clock import HandClock
@@ -257,6 +258,12 @@ def test_an_answer_that_is_not_json_or_breaks_off(server: ScriptedServer, client
         client.post("/v2/x", {})
 
 
+def test_a_failure_without_words_has_its_name() -> None:
+    """As a wait for a connection that none was free for."""
+    assert module._said(httpx.PoolTimeout("")) == "PoolTimeout"
+    assert module._said(httpx.ConnectError("refused")) == "ConnectError: refused"
+
+
 def test_an_answer_that_is_too_long_is_given_up(
     server: ScriptedServer, client: AlpacaClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -424,6 +431,7 @@ def test_a_fill_needs_no_look_for_an_order_that_was_seen(server: ScriptedServer,
         ({"quantity": D("NaN")}, "the quantity NaN is none"),
         ({"quantity": D("Infinity")}, "the quantity Infinity is none"),
         ({"quantity": D("1.5")}, "the quantity 1.5 is no multiple of 1"),
+        ({"quantity": D("1E+400000")}, "the quantity 1E+400000 is no multiple of 1"),  # not to be divided
         ({"limit": D(5)}, "a limit order has a limit price, and no other order has one"),
         ({"order_type": OrderType.LIMIT}, "a limit order has a limit price, and no other order has one"),
         ({"order_type": OrderType.LIMIT, "limit": D(0)}, "the limit 0 is no price"),

@@ -4,11 +4,11 @@ Of the strategy `old`, renamed to `momentum` since, beside `two`, which keeps it
 
     s1  sell 10 B, limit 99.50   filled at 101               s5  rejected
     s2  buy 20 A                 8 filled at 100, still open  s6  denied
-    s3  buy 5 A                  2 filled at 50, cancelled   s7  planned, and rescheduled
+    s3  buy 5 A                  2 filled at 50, cancelled   s7  denied by the halt
     s4  unknown, absent, sent again, expired, and at the broker after all
     s8  buy 4 C                  filled, and 1 beyond
 
-C is renamed to E, A split two for one, and a dividend on D, which `two` holds, is owed. A trade by phone was adopted; a
+C is renamed to E, A split two for one; of D, which `two` holds, one dividend was paid and another is owed. A trade by phone was adopted; a
 fill of another program, interest and a borrow fee were told. A halt and a pause hold the strategy; a halt was lifted.
 """
 
@@ -52,12 +52,13 @@ def write(work_dir: Path) -> None:
             _trade(tx)
         desk.fill("D", 100, 0, TWO)
         desk.lists(action("rename", "C", 2, into="E"), action("split", "A", 3, ratio=Fraction(2)), key=OLD)
-        desk.lists(action("dividend", "D", 2, cash=0.5, pay=9), key=TWO)
+        desk.lists(action("dividend", "D", 1, cash=0.25), action("dividend", "D", 2, cash=0.5, pay=9), key=TWO)
         desk.book(3)
         with desk.ledger.transaction("adopt") as tx:
             _adopt(tx)
         with desk.ledger.transaction("control") as tx:
             _decide(tx)
+            _reschedule(tx)
 
 
 def _trade(tx: Transaction) -> None:
@@ -70,7 +71,7 @@ def _trade(tx: Transaction) -> None:
     ]
     made[0] = replace(made[0], reference=D(100), order_type=OrderType.LIMIT, limit=D("99.50"))
     orders.plan(tx, made)
-    one, two, three, four, five, six, seven, eight = made
+    one, two, three, four, five, six, _, eight = made
     for intent in (one, two, three, eight):
         orders.sending(tx, intent, AT)
         orders.acknowledged(tx, intent, f"b{intent.place}")
@@ -86,7 +87,6 @@ def _trade(tx: Transaction) -> None:
     orders.sending(tx, five, AT)
     orders.moved(tx, five, IntentState.REJECTED, "no")
     orders.moved(tx, six, IntentState.DENIED, "too large")
-    orders.rescheduled(tx, seven, AT + timedelta(hours=1))
 
 
 def _fill(intent: Intent, number: int, quantity: int, price: str, commission: str = "0") -> Fill:
@@ -112,3 +112,13 @@ def _decide(tx: Transaction) -> None:
     control.drop(tx, control.HALTED, "two", "ann", "none")
     rename_strategy(tx, "old", "momentum", "ann", "")
     halting.halt_by_hand(tx, "momentum", "ann", "odd prices")
+
+
+def _reschedule(tx: Transaction) -> None:
+    """A planned order of `two` is given another time."""
+    run = Run("t", RunKey("two", "main", "2016-01-07"), "2016-01-06", 0, AT, "ann")
+    runs.open_run(tx, run, {})
+    runs.close_run(tx, run, AT, Outcome.DONE, "")
+    later = Intent("t1", run.id, run.key, 1, "D", Side.SELL, D(1), D(20), not_before=AT)
+    orders.plan(tx, [later])
+    orders.rescheduled(tx, later, AT + timedelta(hours=1))

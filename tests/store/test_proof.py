@@ -244,6 +244,7 @@ def test_what_changed_after_the_halt_named_a_difference_is_not_accepted_with_it(
             lifted.seen()
         for word in ("A in momentum/main", "cash of momentum/main", "(beside the halt by bob: the market is odd)"):
             assert word in str(no.value)
+        assert str(no.value).count("beside the halt") == 1  # not beside that of the proof before
         with ledger.transaction("control") as tx:
             assert proof.accepted(tx.connection) == ()
             held = control.get(tx.connection, control.HALTED, "")
