@@ -10,6 +10,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,10 +22,10 @@ from sigc.config.settings import PaperSettings
 from sigc.store.ledger import action_rows, adjustments, books, orders, price_marks, runs
 from sigc.store.ledger.adjustments import Adjustment, GapCause
 from sigc.store.ledger.ledger import Ledger, Transaction
-from sigc.store.ledger.price_marks import Priced
+from sigc.store.ledger.price_marks import Mark, Priced
 from sigc.store.ledger.records import ZERO, BookKey, Intent, Nav, Run, RunKey, Side
 from sigc_pipelines.brokers.paper import PaperBroker
-from sigc_pipelines.brokers.protocol import OrderRequest
+from sigc_pipelines.brokers.protocol import OrderRequest, OrderStatus, RejectedError
 from sigc_pipelines.live.apply_fills import settle
 from sigc_pipelines.live.valuing import follow, newest_prices, standing
 from sigc_pipelines.prices.closes import Closes
@@ -34,7 +35,7 @@ KEY, OTHER = BookKey("one", "main"), BookKey("two", "main")
 CALENDAR = weekdays()
 D0, D1, D2, D3, D4 = CALENDAR.sessions(date(2016, 1, 4), date(2016, 1, 8))
 DAYS = {"D1": D1, "D2": D2, "D3": D3, "D4": D4}
-FREE = {"slippage_bps": 0, "commission_bps": 0, "commission_per_share": 0, "min_commission": 0}
+FREE: Mapping[str, object] = {"slippage_bps": 0, "commission_bps": 0, "commission_per_share": 0, "min_commission": 0}
 NONE = None  # no price on that day
 
 
@@ -45,11 +46,11 @@ def act(session: Session, asset: str, kind: ActionKind, ratio: str = "1", cash: 
 class Street:
     """A ledger with one book and a paper broker, both told of closes by session and asset."""
 
-    def __init__(self, folder: Path, closes: Mapping[str, Sequence[float | None]]) -> None:
+    def __init__(self, folder: Path, closes: Mapping[str, Sequence[float | None]], paper: Mapping[str, object]) -> None:
         self.clock = HandClock(D0.close + timedelta(minutes=1))
         self.ledger = Ledger.open(folder, self.clock, durable=False)
         self.broker = PaperBroker(
-            folder / "paper.sqlite", PaperSettings.model_validate(FREE), self.clock, durable=False
+            folder / "paper.sqlite", PaperSettings.model_validate(paper), self.clock, durable=False
         )
         self.closes = closes
         self.actions: list[Action] = []
@@ -64,7 +65,8 @@ class Street:
 
     def order(self, id: str, asset: str, quantity: int) -> None:
         run = Run(f"run-{id}", RunKey("one", "main", str(D1.day), slot=id), str(D0.day), 0, D0.close, "ann")
-        intent = Intent(id, run.id, run.key, 0, asset, Side.BUY, Decimal(quantity), Decimal(50))
+        side, size = Side.BUY if quantity > 0 else Side.SELL, Decimal(abs(quantity))
+        intent = Intent(id, run.id, run.key, 0, asset, side, size, Decimal(50))
         with self.ledger.transaction("plan") as tx:
             runs.open_run(tx, run, {})
             orders.plan(tx, [intent])
@@ -72,7 +74,7 @@ class Street:
             known = orders.get(tx.connection, id)
             assert known is not None
             orders.acknowledged(tx, known, id)
-        self.broker.submit(OrderRequest(id, asset, Side.BUY, Decimal(quantity)))
+        self.broker.submit(OrderRequest(id, asset, side, size))
 
     def since(self, day: str) -> Closes:
         """What a feed gives: rows from a day on."""
@@ -116,11 +118,15 @@ def streets(tmp_path: Path) -> Iterator[list[Street]]:
 
 
 def street(
-    streets: list[Street], folder: Path, actions: Sequence[Action] = (), **closes: Sequence[float | None]
+    streets: list[Street],
+    folder: Path,
+    actions: Sequence[Action] = (),
+    paper: Mapping[str, object] = FREE,
+    **closes: Sequence[float | None],
 ) -> Street:
     place = folder / str(len(streets))
     place.mkdir()
-    made = Street(place, closes)
+    made = Street(place, closes, paper)
     made.actions = [*actions]
     streets.append(made)
     return made
@@ -143,7 +149,7 @@ WORTH = {
 def test_each_close_has_the_actions_up_to_it_however_late_it_is_valued(
     streets: list[Street], tmp_path: Path, steps: Sequence[Session]
 ) -> None:
-    closes = {"A": (90.0, 60.0, 61.0, 62.0), "B": (10.0, 9.0, 7.0, 7.0), "S": (NONE, NONE, 4.0, 4.0)}
+    closes: dict[str, Any] = {"A": (90.0, 60.0, 61.0, 62.0), "B": (10.0, 9.0, 7.0, 7.0), "S": (NONE, NONE, 4.0, 4.0)}
     at = street(streets, tmp_path, ACTS, **closes)
     for session in steps:
         newest = at.follow(session)
@@ -165,6 +171,32 @@ def test_an_order_for_the_day_of_a_split_is_in_its_units(streets: list[Street], 
     with at.ledger.reading() as connection:
         assert books.quantities(connection, KEY) == {"A": 10, "B": 10}
     assert at.navs()["D2"] == (1000, 300, 700, 700, 0)
+
+
+def test_what_a_split_brings_may_be_sold_from_the_evening_before_on(streets: list[Street], tmp_path: Path) -> None:
+    """Five are seven and a half from the next close on: seven may be sold, and no eight, where nothing is sold short."""
+    at = street(streets, tmp_path, ACTS[:1], {**FREE, "shorting": False}, A=(90.0, 60.0, 60.0, 60.0), B=(10.0,) * 4)
+    at.follow(D1)
+    with pytest.raises(RejectedError):
+        at.broker.submit(OrderRequest("eight", "A", Side.SELL, Decimal(8)))
+    assert at.broker.submit(OrderRequest("seven", "A", Side.SELL, Decimal(7))).status is OrderStatus.NEW
+
+
+def test_a_price_that_orders_were_judged_by_is_restated_once(streets: list[Street], tmp_path: Path) -> None:
+    """B was sold: 10 by the last decision, two for one on a session without data; it is 5 however often asked."""
+    split = act(D3, "B", ActionKind.SPLIT, "2")
+    at = street(streets, tmp_path, [split], A=(90.0, 90.0, NONE, 90.0), B=(10.0, 10.0, NONE, NONE))
+    at.follow(D1)
+    at.order("s", "B", -10)
+    at.follow(D2)
+    run = Run("judged", RunKey("one", "main", str(D3.day)), str(D2.day), 0, D2.close, "ann")
+    with at.ledger.transaction("plan") as tx:
+        assert books.quantities(tx.connection, KEY) == {"A": 5}
+        runs.open_run(tx, run, {})
+        runs.mark_decided(tx, run)
+        price_marks.put_marks(tx, run.id, {"B": Mark(Decimal(10))})
+    for session in (D3, D3, D4):
+        assert at.follow(session) == {"A": 90, "B": 5}
 
 
 def test_an_asset_has_its_old_name_at_closes_before_a_renaming(streets: list[Street], tmp_path: Path) -> None:
