@@ -329,8 +329,7 @@ class DaemonRunner:
         return (f"{counted(len(doubtful), 'order')} without a known outcome",) if doubtful else ()
 
     def _end(self, ended: Ended, compiled: Compiled) -> RunEnd:
-        run = ended.run
-        outcome, message = run.outcome, run.message
+        run, outcome, message = ended.run, ended.run.outcome, ended.run.message
         if outcome is Outcome.OPEN:
             outcome, message = Outcome.UNRESOLVED, "orders may be out: they are being resolved"
         return RunEnd(
@@ -343,6 +342,7 @@ class DaemonRunner:
             (*compiled.warnings, *ended.problems),
             dict(self._output.run_result(ended)),
             ended.waiting,
+            bool(ended.scratch),
         )
 
     def _is_decided(self, run: str) -> bool:
