@@ -8,6 +8,7 @@ from types import MappingProxyType
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sigc.store.ledger.waiting_orders import WaitingOrders
+from sigc.words import counted
 from sigc_dashboard.html import NONE, Html, tag
 
 NOTHING = "–"
@@ -81,7 +82,11 @@ def opening(found: WaitingOrders | None, zone: str) -> Html:
     """Return how many orders wait for the open, and until when; nothing for None."""
     if found is None:
         return NONE
-    begins = f"{found.planned} orders leave" if found.planned else f"{found.sent} orders may be filled from"
+    begins = (
+        f"{counted(found.planned, 'order')} leave{'s' if found.planned == 1 else ''}"
+        if found.planned
+        else f"{counted(found.sent, 'order')} may be filled from"
+    )
     return tag("small", " ", begins, " ", moment(found.at, zone))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sigc.alerts.urgency import Urgency, most_urgent
+from sigc.words import counted
 
 _SHOWN = 10  # titles in a digest
 
@@ -59,7 +60,7 @@ def digest(messages: Sequence[Message], key: str) -> Message:
         kind="digest",
         # Resolutions don't count: good news must not page anybody.
         severity=most_urgent([one.severity for one in messages if one.kind != "resolve"]),
-        title=f"{len(messages)} more alerts: {told}",
+        title=f"{counted(len(messages), 'more alert')}: {told}",
         text="\n".join([*lines, "Look further: sigc alerts list --all"]),
         at=messages[-1].at,
         daemon=messages[-1].daemon,

@@ -6,7 +6,7 @@ Each function below is a declaration: collected in `RULES`, listed in docs/alert
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from decimal import ROUND_DOWN, Decimal
 from types import MappingProxyType
 
@@ -24,7 +24,8 @@ from sigc.alerts.declare import (
     rule,
 )
 from sigc.alerts.urgency import Urgency
-from sigc.alerts.words import check_command, instant, moment, span
+from sigc.alerts.words import check_command, instant, lines_of, moment, some, span
+from sigc.words import counted
 
 __all__ = ["BY_EVENT", "RULES", "EventRule", "EventRun", "Found", "OrderCounts", "Raise", "Resolve", "RuleEvent"]
 
@@ -40,8 +41,7 @@ _TRADE, _DRY, _RECONCILE = "trade", "dry", "reconcile"
 _STALE = MappingProxyType(
     {"fresh": "data are late", "late": "data are late", "covered": "data are missing", "repeats": "data are stale"}
 )
-_DIFFER = frozenset({"E600", "E602"})
-_DAMAGED = ("E310", "E810", "E812")
+_DIFFER, _DAMAGED = frozenset({"E600", "E602"}), ("E310", "E810", "E812")
 _SHOWN, _UNTIL = 3, "Nothing was sent; the session can be traded until its cut-off"
 FILLED_LESS = "filled_less"
 # Events that may end a run's last open order: the rules see them once, at the end of their transaction.
@@ -88,7 +88,7 @@ def data_late(seen: RuleEvent) -> Iterator[Found]:
         job, since = seen.said("job"), span(60.0 * float(seen.payload.get("minutes", 0)))
         text = f"The fire of {_fire(seen)} has waited for fresh data for {since}"
         awaits = f": {seen.said('awaits')}." if seen.said("awaits") else "."
-        yield Raise(f"{job} {seen.said('planned')}", f"{job}: data are late", _lines(text + awaits, _look(seen)))
+        yield Raise(f"{job} {seen.said('planned')}", f"{job}: data are late", lines_of(text + awaits, _look(seen)))
     elif seen.said("outcome") == "refused" and _kind(seen) == _TRADE and _is_stale(_facts(seen)):
         what = next(_STALE[check] for check, _ in _facts(seen).errors if check in _STALE)
         yield Raise(seen.run, f"{_of(seen)}: {what}, nothing was traded", _run_text(seen))
@@ -119,7 +119,7 @@ def traded_nothing(seen: RuleEvent) -> Iterator[Found]:
     """A run wanted orders and none reached the broker's book: denied, rejected, or not sent before the cut-off."""
     facts = _facts(seen)
     if _has_orders(seen, facts) and facts.lost == facts.wanted:
-        title = f"{_of(seen)}: nothing was traded, none of {facts.wanted} orders was placed"
+        title = f"{_of(seen)}: nothing was traded, none of {counted(facts.wanted, 'order')} was placed"
         yield Raise(seen.run, title, _orders_text(seen, facts.reasons, command=_show(seen.run)))
 
 
@@ -128,7 +128,7 @@ def traded_part(seen: RuleEvent) -> Iterator[Found]:
     """Some orders of a run reached the broker's book and some were denied, rejected or not sent."""
     facts = _facts(seen)
     if _has_orders(seen, facts) and 0 < facts.lost < facts.wanted:
-        title = f"{_of(seen)}: {facts.lost} of {facts.wanted} orders were not placed"
+        title = f"{_of(seen)}: {facts.lost} of {facts.wanted} orders not placed"
         yield Raise(seen.run, title, _orders_text(seen, facts.reasons, command=_show(seen.run)))
 
 
@@ -163,7 +163,7 @@ def order_unresolved(seen: RuleEvent) -> Iterator[Found]:
     if seen.event == "alert":
         assets = ", ".join(map(str, tuple(seen.payload.get("assets", ()))[:_SHOWN]))
         text = f"{seen.said('message')}: {assets}. The strategy is halted until the broker says what became of them."
-        yield Raise(seen.strategy, f"{_of(seen)}: {seen.said('message')}", _lines(text, _show(seen.run), seen.run))
+        yield Raise(seen.strategy, f"{_of(seen)}: {seen.said('message')}", lines_of(text, _show(seen.run), seen.run))
     elif seen.said("name") == "halted" and seen.who == "sigc":
         yield Resolve(seen.said("scope"), seen.said("reason") or "every order's outcome is known")
 
@@ -181,7 +181,7 @@ def halted(seen: RuleEvent) -> Iterator[Found]:
         yield Resolve(seen.said("scope"), f"resumed by {seen.who}" + _because(seen))
     else:
         text = f"{scope} is halted by {seen.who or 'a rule'}{_because(seen)}. No order is sent."
-        yield Raise(seen.said("scope"), f"{scope}: trading halted", _lines(text, "sigc status"))
+        yield Raise(seen.said("scope"), f"{scope}: trading halted", lines_of(text, "sigc status"))
 
 
 @rule("breaker_tripped", on=("control.set", "control.dropped"), urgency=Urgency.CRITICAL)
@@ -197,7 +197,7 @@ def breaker_tripped(seen: RuleEvent) -> Iterator[Found]:
     title = f"{book.partition('/')[0] or 'all books'}: the breaker {name} has tripped"
     text = f"{seen.said('reason')}. {_BREAKER_DOES[action]}."
     urgency = Urgency.WARNING if action == "alert_only" else None
-    yield Raise(seen.said("scope"), title, _lines(text, "sigc safety status"), urgency)
+    yield Raise(seen.said("scope"), title, lines_of(text, "sigc safety status"), urgency)
 
 
 # Schedule.
@@ -210,7 +210,7 @@ def did_not_run(seen: RuleEvent) -> Iterator[Found]:
     text = f"The fire of {_fire(seen)} has not run: {reason}" + (f" ({detail})." if detail else ".")
     urgency = None if seen.payload.get("trades") else Urgency.WARNING
     title = f"{job}: did not run ({reason})"
-    yield Raise(f"{job} {seen.said('planned')}", title, _lines(text, _look(seen)), urgency)
+    yield Raise(f"{job} {seen.said('planned')}", title, lines_of(text, _look(seen)), urgency)
 
 
 # Books and ledger.
@@ -226,7 +226,7 @@ def book_not_kept(seen: RuleEvent) -> Iterator[Found]:
     elif not any(code in why for code in (*_DIFFER, *_DAMAGED)):
         text = f"{why}. It is tried again with growing waits."
         title = f"{seen.strategy}: the book is not up to date"
-        yield Raise(seen.strategy, title, _lines(text, "sigc status --detailed"))
+        yield Raise(seen.strategy, title, lines_of(text, "sigc status --detailed"))
 
 
 @rule("books_differ", on=_KEEPING, urgency=Urgency.CRITICAL)
@@ -239,7 +239,7 @@ def books_differ(seen: RuleEvent) -> Iterator[Found]:
         yield Raise(
             seen.strategy,
             f"{seen.strategy}: not kept, ledger and broker differ",
-            _lines(why, f"sigc positions --strategy {seen.strategy}"),
+            lines_of(why, f"sigc positions --strategy {seen.strategy}"),
         )
 
 
@@ -250,7 +250,7 @@ def ledger_damaged(seen: RuleEvent) -> Iterator[Found]:
     if seen.event == "book.kept":
         yield Resolve(seen.strategy, _KEPT)
     elif any(code in why for code in _DAMAGED):
-        yield Raise(seen.strategy, "the ledger is damaged, or can't be used", _lines(why, "sigc audit verify"))
+        yield Raise(seen.strategy, "the ledger is damaged, or can't be used", lines_of(why, "sigc audit verify"))
 
 
 @rule("book_without_owner", on=("book.unowned", "book.owned"), urgency=Urgency.WARNING)
@@ -259,9 +259,9 @@ def book_without_owner(seen: RuleEvent) -> Iterator[Found]:
     if seen.event == "book.owned":
         yield Resolve(seen.strategy, "it has an owner again, or holds nothing")
         return
-    held = f"The book of {seen.strategy} holds {seen.said('positions')} positions"
+    held = f"The book of {seen.strategy} holds {counted(int(seen.payload.get('positions', 0)), 'position')}"
     text = f"{held}, and no strategy of that name is configured."
-    yield Raise(seen.strategy, f"{seen.strategy}: a book without an owner", _lines(text, "sigc positions"))
+    yield Raise(seen.strategy, f"{seen.strategy}: a book without an owner", lines_of(text, "sigc positions"))
 
 
 # The daemon.
@@ -275,11 +275,11 @@ def daemon_recovered(seen: RuleEvent) -> Iterator[Found]:
     text = f"It was last alive at {moment(seen.payload.get('alive'), zone) or 'an unknown time'} and is back since"
     text = f"{text} {moment(seen.payload.get('back'), zone)}{gone}."
     runs = tuple(map(str, seen.payload.get("open", ())))
-    left = f"Runs that were open: {_some(runs)}; each gets its verdict now." if runs else "No run was open."
+    left = f"Runs that were open: {some(runs)}; each gets its verdict now." if runs else "No run was open."
     more = "Fires that were missed meanwhile are told by themselves (did_not_run)."
     look = f"sigc runs show {runs[0]}" if len(runs) == 1 else "sigc runs list"
     title = "the daemon was restarted after a crash"
-    yield Raise(seen.said("back"), title, _lines(f"{text}\n{left} {more}", look))
+    yield Raise(seen.said("back"), title, lines_of(f"{text}\n{left} {more}", look))
 
 
 @rule("health_degraded", on=_HEALTH, urgency=Urgency.WARNING)
@@ -289,7 +289,7 @@ def health_degraded(seen: RuleEvent) -> Iterator[Found]:
         if name not in RUNNING_OUT and seen.event == "health.healthy":
             yield Resolve(name, f"the check '{name}' passes again")
         elif name not in RUNNING_OUT:
-            yield Raise(name, f"health is degraded: {name}", _lines(f"{name}: {text}", "sigc status --detailed"))
+            yield Raise(name, f"health is degraded: {name}", lines_of(f"{name}: {text}", "sigc status --detailed"))
 
 
 @rule("runs_out", on=_HEALTH, urgency=Urgency.WARNING)
@@ -299,7 +299,7 @@ def runs_out(seen: RuleEvent) -> Iterator[Found]:
         if name in RUNNING_OUT and seen.event == "health.healthy":
             yield Resolve(name, f"the {name} was renewed")
         elif name in RUNNING_OUT:
-            yield Raise(name, text.partition(";")[0], _lines(text, "sigc status --detailed"))
+            yield Raise(name, text.partition(";")[0], lines_of(text, "sigc status --detailed"))
 
 
 @rule("cluster_lost", on=("cluster.lost", "cluster.found"), urgency=Urgency.CRITICAL)
@@ -308,13 +308,13 @@ def cluster_lost(seen: RuleEvent) -> Iterator[Found]:
     if seen.event == "cluster.found":
         yield Resolve("", "the cluster answers again")
     else:
-        yield Raise("", "the cluster does not answer", _lines(seen.said("why"), "sigc status --detailed"))
+        yield Raise("", "the cluster does not answer", lines_of(seen.said("why"), "sigc status --detailed"))
 
 
 @rule("daily_summary", on=("daily.summary",), urgency=Urgency.INFO, is_once=True)
 def daily_summary(seen: RuleEvent) -> Iterator[Found]:
     """Once a day: runs and their outcomes, orders, books, open alerts, ages of data, next fires."""
-    yield Raise(seen.said("day"), seen.said("title"), _lines(seen.said("text"), "sigc status"), is_notice=True)
+    yield Raise(seen.said("day"), seen.said("title"), lines_of(seen.said("text"), "sigc status"), is_notice=True)
 
 
 @rule("condition", on=("condition.met", "condition.over"), urgency=Urgency.WARNING)
@@ -326,7 +326,7 @@ def condition(seen: RuleEvent) -> Iterator[Found]:
         return
     text = f"{seen.said('when')} is so: {seen.said('values')}."
     urgency = Urgency(seen.said("severity")) if seen.said("severity") in list(Urgency) else None
-    yield Raise(key, f"{seen.strategy or 'daemon'}: {name}", _lines(text, "sigc status --detailed"), urgency)
+    yield Raise(key, f"{seen.strategy or 'daemon'}: {name}", lines_of(text, "sigc status --detailed"), urgency)
 
 
 # Words.
@@ -367,12 +367,6 @@ def _of(seen: RuleEvent) -> str:
     return seen.strategy or job or "sigc"
 
 
-def _some(names: Sequence[str]) -> str:
-    """Return the first names and the number of the others."""
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
-
-
 def _because(seen: RuleEvent) -> str:
     return f": {seen.said('reason')}" if seen.said("reason") else ""
 
@@ -392,11 +386,6 @@ def _show(run: str) -> str:
     return f"sigc runs show {run}" if run else "sigc runs list"
 
 
-def _lines(text: str, command: str, run: str = "") -> str:
-    lines = [text, f"Run: {run}" if run else "", f"Look further: {command}"]
-    return "\n".join(line for line in lines if line)
-
-
 def _run_text(seen: RuleEvent, run: str = "") -> str:
     facts, id = _facts(seen), run or seen.run
     message = seen.said("message") or f"it ended as {seen.said('outcome')}"
@@ -405,16 +394,21 @@ def _run_text(seen: RuleEvent, run: str = "") -> str:
     if facts.kind == _TRADE and not facts.wanted and seen.said("outcome") in ("failed", "refused", "interrupted"):
         lines.append(", ".join(filter(None, (_UNTIL, facts.cut_off))) + ".")
     command = f"sigc audit query --strategy {seen.strategy}" if seen.event == "run.refused" else _show(id)
-    return _lines("\n".join(lines), check_command(message) or command, id)
+    return lines_of("\n".join(lines), check_command(message) or command, id)
 
 
 def _orders_text(seen: RuleEvent, reasons: Reasons, more: str = "", command: str = "") -> str:
     facts = _facts(seen)
+    wanted = counted(facts.wanted, "order")
     counts = ", ".join(f"{number} {state}" for state, number in sorted(facts.orders.items()))
-    lines = [f"Session {facts.session}: {facts.wanted} orders, {counts}.", *([more] if more else []), *_first(reasons)]
-    return _lines("\n".join(lines), command or f"sigc orders --run {seen.run}", seen.run)
+    lines = [
+        f"Session {facts.session}: {wanted}, {counts}.",
+        *([more] if more else []),
+        *_first(reasons),
+    ]
+    return lines_of("\n".join(lines), command or f"sigc orders --run {seen.run}", seen.run)
 
 
 def _first(reasons: Reasons) -> list[str]:
-    found = [f"- {_some(assets)}: {reason or 'no reason was given'}" for reason, assets in reasons.items()]
+    found = [f"- {some(assets)}: {reason or 'no reason was given'}" for reason, assets in reasons.items()]
     return found[:_SHOWN] + ([f"- and {len(found) - _SHOWN} more reasons"] if len(found) > _SHOWN else [])

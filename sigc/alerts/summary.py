@@ -8,6 +8,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+from sigc.words import counted
+
 LATEST = timedelta(hours=12)  # a summary is not sent later than this after its time
 _SHOWN = 15  # lines of a part: the whole must fit into one message
 _ORDER = ("filled", "partially_filled", "acknowledged", "denied", "rejected", "expired", "cancelled")
@@ -90,8 +92,9 @@ def title_of(facts: DayFacts) -> str:
     for one in facts.strategies:
         counts[_word(one.outcome)] = counts.get(_word(one.outcome), 0) + 1
     ended = ", ".join(f"{number} {word}" for word, number in sorted(counts.items(), key=lambda c: (-c[1], c[0])))
-    open_ = sum(facts.alerts.values())
-    return f"summary of {facts.day:%a %Y-%m-%d}: {ended or 'no strategies'}; {open_ or 'no'} alerts open"
+    number = sum(facts.alerts.values())
+    open_ = counted(number, "alert") if number else "no alerts"
+    return f"summary of {facts.day:%a %Y-%m-%d}: {ended or 'no strategies'}; {open_} open"
 
 
 def text_of(facts: DayFacts) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Sequence
 from datetime import datetime
 
 from sigc.words import local_time
 
 RUNBOOK = "sigc runbook"
+_SOME = 3
 _COMPILED = re.compile(r"^E[01]\d\d: .*?\((.+?):\d+(?:; .*)?\)")
 
 
@@ -45,6 +47,22 @@ def span(seconds: float) -> str:
     if seconds < 7200:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.0f} h" if seconds < 2 * 86_400 else f"{seconds / 86_400:.0f} days"
+
+
+def some(names: Sequence[str]) -> str:
+    """Return the first names and the number of the others.
+
+    >>> some(("A", "B", "C", "D"))
+    'A, B, C and 1 more'
+    """
+    more = f" and {len(names) - _SOME} more" if len(names) > _SOME else ""
+    return ", ".join(names[:_SOME]) + more
+
+
+def lines_of(text: str, command: str, run: str = "") -> str:
+    """Return the text of an alert, the run that it is about, and the command that shows more."""
+    lines = [text, f"Run: {run}" if run else "", f"Look further: {command}"]
+    return "\n".join(line for line in lines if line)
 
 
 def check_command(message: str) -> str:

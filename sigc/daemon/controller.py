@@ -37,7 +37,8 @@ from sigc.daemon.health import Health
 from sigc.daemon.ledger_threads import LedgerThreads
 from sigc.daemon.lifecycle.phase import RUNNING, Ending, LastRun, Phase
 from sigc.daemon.lifecycle.start import AccessSettings, Start
-from sigc.daemon.ordering import check_order, order_of, refusal, status_text
+from sigc.daemon.live_run import note_last
+from sigc.daemon.ordering import check_order, order_of, refusal
 from sigc.daemon.runner import CheckedStrategy, Cluster, DaemonParts, EditedText, Runner, RunOrder, Services
 from sigc.daemon.runs import LiveRun, Runs, left_order
 from sigc.daemon.timetable import Duties, Timetable
@@ -279,6 +280,7 @@ class Controller:
             self._released(used)
             raise
         if order.kind != RunKind.DRY:
+            live.earlier = self.last.get(order.strategy)
             self.last[order.strategy] = LastRun(order.id, live.asked, RUNNING)
         self.changed.set()
         return live
@@ -315,9 +317,7 @@ class Controller:
         if end.outcome in (Outcome.FAILED, Outcome.UNRESOLVED):
             self.alert(RUN_FAILED, is_critical=order.kind == RunKind.TRADE)
         if order.kind != RunKind.DRY:
-            self.last[order.strategy] = LastRun(
-                order.id, live.finished or live.asked, status_text(end.outcome), waiting=end.waiting
-            )
+            note_last(self.last, live, end)
             is_done, is_cancelled = end.outcome.is_success, end.outcome is Outcome.CANCELLED
             event = RunFinished(order.id, is_done, self.clock.now(), end.is_before_trading, is_cancelled)
             self.timetable.ended(order.job, order.strategy, event)

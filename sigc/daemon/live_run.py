@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from sigc.daemon.lifecycle.phase import LastRun
+from sigc.daemon.ordering import status_text
 from sigc.daemon.runner import RunEnd, Runner, RunOrder
 from sigc.data.being_read import SourceReads
 from sigc.rpc.messages.requests import RunStatus
@@ -35,7 +37,8 @@ class LiveRun:
 
     left: why it was left open after it decided, if it is only to be completed; '' for a new one. waits_until: when it
     goes on, if it waits for a time; None while it works, or waits for an answer. waiting: its orders that wait for the
-    open; it holds no slot then, nor afterwards. reads: what it is reading.
+    open; it holds no slot then, nor afterwards. reads: what it is reading. earlier:
+    the last run of the strategy before it.
     """
 
     order: RunOrder
@@ -58,6 +61,7 @@ class LiveRun:
     waiting: WaitingOrders | None = None
     slot: Slot | None = None
     reads: SourceReads = field(default_factory=SourceReads)
+    earlier: LastRun | None = None
 
     def tell(self) -> None:
         """Wake everyone who follows the run."""
@@ -112,3 +116,12 @@ class LiveRun:
 def reads_told(reads: SourceReads) -> tuple[ReadTold, ...]:
     """Return what is being read, as it goes over the wire."""
     return tuple(ReadTold(name, round(seconds, 1)) for name, seconds in reads.under_way())
+
+
+def note_last(last: dict[str, LastRun], live: LiveRun, end: RunEnd) -> None:
+    """Note an ended run as the last one of its strategy; a scratch run changed nothing, so the one before it stays."""
+    known = LastRun(live.order.id, live.finished or live.asked, status_text(end.outcome), waiting=end.waiting)
+    found = live.earlier if end.is_scratch else known
+    last.pop(live.order.strategy, None)
+    if found is not None:
+        last[live.order.strategy] = found

@@ -92,7 +92,7 @@ class RunEnd:
     """The end of a run. stages: seconds by stage. session: the day it traded for; as_of: the newest row it read.
 
     is_before_trading: no order was sent, for certain. result: plain data for the caller (weights, orders). waiting: its
-    orders that are at the broker and wait for the open.
+    orders that are at the broker and wait for the open. is_scratch: it traded a scratch account, so it changed nothing.
     """
 
     outcome: Outcome
@@ -104,6 +104,7 @@ class RunEnd:
     findings: tuple[Diagnostic, ...] = ()
     result: Mapping[str, Any] = field(default_factory=dict)
     waiting: WaitingOrders | None = None
+    is_scratch: bool = False
 
 
 class RunHandle(Protocol):

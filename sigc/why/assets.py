@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sigc.errors import did_you_mean
-from sigc.store.ledger.records import ZERO, Fill, Finding, Intent, IntentState, RunKind, StageName
+from sigc.store.ledger.records import UNRESOLVED, ZERO, Fill, Finding, Intent, IntentState, RunKind, StageName
 from sigc.why import session_facts as of
 from sigc.why.chain import Explanation, judge
 from sigc.why.run_links import order_line
@@ -92,7 +92,8 @@ def judge_asset(facts: SessionFacts, files: Files | None, asset: str) -> AssetAn
         *_weights(files, asset),
         *_sizes(one, files, asset, intents),
         *_orders(one, intents, plan.zone),
-        *_filled(fills, plan.zone),
+        *_filled(fills, plan.zone, is_over=not any(i.remaining for i in intents)),
+        *_waiting(intents, plan.zone),
         *((_after(files, asset, fills),) if one.run.key.kind is RunKind.TRADE else ()),
     )
     verdict = _verdict(whole, one, files, asset, intents, fills)
@@ -238,9 +239,23 @@ def _orders(one: RunFacts, intents: Sequence[Intent], zone: str) -> Sequence[Tra
     return found
 
 
-def _filled(fills: Sequence[Fill], zone: str) -> Sequence[TraceStep]:
+def _waiting(intents: Sequence[Intent], zone: str) -> Sequence[TraceStep]:
+    """Return what open orders wait for: their time, the broker's answer, or fills."""
+    return tuple(TraceStep("waiting", _waits_for(i, zone)) for i in intents if i.remaining)
+
+
+def _waits_for(intent: Intent, zone: str) -> str:
+    if intent.state is IntentState.PLANNED:
+        at = f", leaves {when(intent.not_before, zone)}" if intent.not_before is not None else ""
+        return f"{plain(intent.remaining)} not sent yet{at}"
+    if intent.state in UNRESOLVED:
+        return f"{plain(intent.remaining)} sent, not yet answered"
+    return f"{plain(intent.remaining)} open at the broker"
+
+
+def _filled(fills: Sequence[Fill], zone: str, *, is_over: bool) -> Sequence[TraceStep]:
     if not fills:
-        return (TraceStep("filled", "nothing"),)
+        return (TraceStep("filled", "nothing"),) if is_over else ()
     quantity = sum((f.quantity for f in fills), ZERO)
     value = sum((f.quantity * f.price for f in fills), ZERO)
     cost = sum((f.commission for f in fills), ZERO)
@@ -279,6 +294,9 @@ def _verdict(
         value = sum((f.quantity * f.price for f in fills), ZERO)
         part = "" if done >= asked else f" of {plain(asked)}"
         return f"{side} {plain(done)}{part} at {plain(round(value / done, 6))}"
+    waiting = next((i for i in intents if i.remaining), None)
+    if waiting is not None:
+        return f"waiting: {waiting.side} {plain(asked)}, {_waits_for(waiting, whole.zone)}"
     last = intents[-1]
     return f"{last.side} {plain(asked)}: {last.state.replace('_', ' ')}" + (f", {last.message}" if last.message else "")
 

@@ -303,8 +303,10 @@ def _of_states(one: RunFacts) -> Stop | None:
         return Stop(cases.BROKER, f"{what}: {rejected[0].asset}: {rejected[0].message}", look)
     doubtful = [i for i in intents if i.state in (IntentState.SENDING, IntentState.UNKNOWN)]
     if doubtful:
-        text = f"{counted(len(doubtful), 'order')} without a known outcome: {named(i.asset for i in doubtful)}"
-        return Stop(cases.BROKER, text, look)
+        is_going = run.outcome is Outcome.OPEN
+        what = "sent, not yet answered" if is_going else "without a known outcome"
+        text = f"{counted(len(doubtful), 'order')} {what}: {named(i.asset for i in doubtful)}"
+        return Stop(cases.BROKER, text, look, LinkState.WAITING if is_going else LinkState.STOPPED)
     # No attempt: given up before it was sent, at the cut-off or by a cancellation.
     unsent = [i for i in intents if i.state in _UNSENT and i.attempts == 0]
     if unsent:

@@ -143,7 +143,7 @@ def with_orders(
         (with_orders(filled=2, placed=at_broker(0, 1_000, 2_000)), [], [], []),
         (with_orders(), [], [], []),
         (with_orders(denied=2, lost=2), ["one: nothing was traded, none of 2 orders was placed"], [], []),
-        (with_orders(filled=1, denied=1, lost=1), [], ["one: 1 of 2 orders were not placed"], []),
+        (with_orders(filled=1, denied=1, lost=1), [], ["one: 1 of 2 orders not placed"], []),
         (
             with_orders(filled=1, expired=2, placed=at_broker(2, 400, 1_000)),
             *([], [], ["one: 2 of 3 orders ended before they were filled; 50.0% of the value was"]),
@@ -151,7 +151,7 @@ def with_orders(
         (
             with_orders(filled=1, rejected=1, cancelled=1, denied=1, lost=1, placed=at_broker(2, 400, 999)),
             [],
-            ["one: 1 of 4 orders were not placed"],
+            ["one: 1 of 4 orders not placed"],
             ["one: 2 of 4 orders ended before they were filled; 49.9% of the value was"],
         ),
         (with_orders("dry", filled=1, expired=1, denied=1, lost=1, placed=at_broker(1)), [], [], []),

@@ -57,7 +57,7 @@ def test_a_summary_tells_of_runs_books_alerts_data_and_fires() -> None:
         ages={("momentum", "prices"): 61 * 3600.0, ("momentum", "volume"): 5 * 3600.0},
         fires=(("late", NOON + timedelta(hours=9)), ("early", NOON + timedelta(hours=2, minutes=30))),
     )
-    assert title_of(told) == "summary of Wed 2024-01-03: 1 done, 1 not run, 1 nothing traded; 1 alerts open"
+    assert title_of(told) == "summary of Wed 2024-01-03: 1 done, 1 not run, 1 nothing traded; 1 alert open"
     assert text_of(told).splitlines() == [
         "Trades since 2024-01-02 07:00 EST",
         "- momentum: nothing traded (2 runs); 4 orders: 3 filled, 1 denied (run-1)",

@@ -277,7 +277,7 @@ def test_validate_says_how_a_file_is_read(tmp_path: Path, monkeypatch: pytest.Mo
     Path("h.csv").write_text("date,A\n" + hours)
     assert run("validate", "h.csv").stdout == (
         "h.csv: ok\n"
-        "  numbers, 1 assets, 2024-03-06 15:00:00 UTC to 2024-03-08 21:00:00 UTC, 21 rows, 0.00% missing\n"
+        "  numbers, 1 asset, 2024-03-06 15:00:00 UTC to 2024-03-08 21:00:00 UTC, 21 rows, 0.00% missing\n"
         "  read as: wide; rows are 7 bars a session of nyse (America/New_York), 1764 periods a year\n"
     )
     Path("o.csv").write_text("Date,Open,Close\n2024-03-07,1,2\n2024-03-08,3,4\n")

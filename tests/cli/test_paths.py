@@ -77,7 +77,7 @@ def test_a_file_is_the_one_that_is_named(folder: Path) -> None:
     """Another one of its name in the working directory is neither taken for it, nor in its way."""
     (folder / "sub").mkdir()
     (folder / "sub" / "prices.csv").write_text("date,C\n2024-03-06,1\n2024-03-07,2\n")
-    assert "1 assets, 2024-03-06 to 2024-03-07, 2 rows" in sigc("validate", "sub/prices.csv").output
+    assert "1 asset, 2024-03-06 to 2024-03-07, 2 rows" in sigc("validate", "sub/prices.csv").output
     assert "2 assets, 2024-03-06 to 2024-03-08, 3 rows" in sigc("validate", "prices.csv").output
     told = sigc("diff-data", "sub/prices.csv", "prices.csv").output
     assert "assets new: 2 (A, B)" in told

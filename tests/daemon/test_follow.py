@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
+from sigc.daemon.lifecycle.phase import LastRun
+from sigc.daemon.live_run import note_last
 from sigc.daemon.runner import RunEnd, Runner, RunOrder
 from sigc.daemon.runs import LiveRun, _followed
 from sigc.data.being_read import being_read
@@ -63,3 +66,15 @@ def test_what_a_run_reads_is_told_while_it_reads_and_for_that_run_alone() -> Non
 
     assert _followed(live, work)() is DONE
     assert (live.status().reads, progress(live.status())) == ((), "running, load")
+
+
+def test_a_scratch_run_is_not_the_last_one() -> None:
+    before = LastRun("earlier", datetime(2024, 1, 2, 14, tzinfo=UTC), "success")
+    for earlier in (None, before):
+        last: dict[str, LastRun] = {"momentum": LastRun("id", datetime(2024, 1, 3, 14, tzinfo=UTC), "running")}
+        live = under_way()
+        live.earlier = earlier
+        note_last(last, live, replace(DONE, is_scratch=True))
+        assert last == ({} if earlier is None else {"momentum": before})
+        note_last(last, live, DONE)
+        assert (last["momentum"].id, last["momentum"].status) == ("id", "success")

@@ -89,7 +89,7 @@ def test_positions_are_closed_by_two_and_halted_by_one(guarded: Site) -> None:
         (waits,) = bob.get("safety/pending", reply=PendingReply).calls
         assert waits.what == "book withdraw: -30 out of momentum/main"
         done = bob.post("safety/confirm", {"id": paying}, reply=ConfirmReply)
-        assert (done.verb, done.done) == ("book/withdraw", "1 entries written")
+        assert (done.verb, done.done) == ("book/withdraw", "1 entry written")
         closing = asked(ann, "book/close", {"book": "momentum", "reason": "it is halted"})
         done = bob.post("safety/confirm", {"id": closing}, reply=ConfirmReply)
         assert (done.what, done.done) == (
@@ -115,7 +115,7 @@ def test_a_reload_that_raises_limits_is_confirmed_for_that_very_text(guarded: Si
         second = asked(ann, "reload", {})
         (waits,) = bob.get("safety/pending", reply=PendingReply).calls
         assert waits.what.startswith("a reload that raises safety.daily_loss (configuration ")
-        assert bob.post("safety/confirm", {"id": second}, reply=ConfirmReply).done == "1 differences in force"
+        assert bob.post("safety/confirm", {"id": second}, reply=ConfirmReply).done == "1 difference in force"
     reloads = [r["who"] for r in records(guarded, "config.reloaded")]
     assert len(reloads) == 2
     assert " with bob (" in reloads[1]

@@ -58,3 +58,10 @@ def test_every_time_of_a_text_names_its_zone() -> None:
         str(path.relative_to(ROOT)): faults(str(path.relative_to(ROOT)), path.read_text("utf-8")) for path in _PRODUCT
     }
     assert {path: found for path, found in told.items() if found and path not in _ELSEWHERE} == {}
+
+
+def test_no_count_has_both_a_singular_and_a_plural() -> None:
+    both = re.compile(r"\} [a-z ]+\((?:s|es|ies)\)")
+    assert both.findall('f"{len(x)} open order(s)"') == ["} open order(s)"]
+    found = {path.name: both.findall(path.read_text("utf-8")) for path in _PRODUCT}
+    assert {name: hits for name, hits in found.items() if hits} == {}

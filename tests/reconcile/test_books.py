@@ -293,7 +293,7 @@ def test_a_broker_that_falls_silent_after_an_adoption_does_not_hide_it(tmp_path:
         with pytest.raises(SigcError) as told:
             reconciled(trading, Adopting("ann", "a wire", ONE))
         (problem,) = told.value.diagnostics
-        assert (problem.code, problem.hint) == ("E601", "1 entries are written; look again: `sigc reconcile`")
+        assert (problem.code, problem.hint) == ("E601", "1 entry written; look again: `sigc reconcile`")
         broker.is_silent = False
         assert compare(trading).found == ()
         broker.is_silent = True

@@ -56,14 +56,14 @@ def refused(desk: Desk) -> tuple[str, str, str]:
 def test_nothing_is_tried_while_halted_or_paused(desk: Desk, name: str, scope: str, lifts: str) -> None:
     with desk.trading.ledger.transaction("control") as tx:
         control.put(tx, name, scope, "by hand", "ann", "lunch")
-    since = desk.trading.clock.now().isoformat(timespec="seconds")
+    since = f"{desk.trading.clock.now():%Y-%m-%d %H:%M:%S} UTC"
     assert refused(desk) == ("E802", f"{scope or 'everything'} is {name} since {since} by ann: lunch", lifts)
 
 
 def test_nothing_is_tried_under_a_halt_of_the_kill_file(desk: Desk) -> None:
     kill_file.add_halt(desk.trading.ledger.directory, FileHalt("", "bob", "smoke", AT))
     lifts = "sigc safety resume --reason '...' lifts it"
-    assert refused(desk) == ("E802", f"everything is halted since {AT} by bob: smoke", lifts)
+    assert refused(desk) == ("E802", "everything is halted since 2016-01-06 20:00:00 UTC by bob: smoke", lifts)
 
 
 def test_nothing_is_tried_while_a_breaker_of_all_books_has_tripped(desk: Desk) -> None:

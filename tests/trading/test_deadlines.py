@@ -31,8 +31,10 @@ from sigc_pipelines.live.trading import Ended, Request
 from sigc_pipelines.prices.closes import Closes
 from sigc_pipelines.target_feeds import FreshFeed
 from sigc_pipelines.targets import Targets
+from tests.alerts.test_rules import alerts
 from tests.trading.floor import Floor
-from tests.trading.script import D1, Scene, before_cut_off, free, scene, written
+from tests.trading.script import D1, D2, Scene, before_cut_off, free, scene, written
+from tests.why.scenes import NEW_YORK, answer, plan
 
 S = IntentState
 
@@ -129,7 +131,8 @@ class Stuck(FreshFeed):
 
     def _may_hang(self, where: str) -> None:
         if where == self.where:
-            self.released.wait(60)
+            with being_read("sectors", "data/pipe.csv"):
+                self.released.wait(60)
             self.returned.set()
 
 
@@ -159,6 +162,23 @@ def test_computing_that_hangs_is_given_up(tmp_path: Path, where: str, name: Stag
         assert not (floor.work_dir / "runs" / "one" / "weights.json").exists()
     with scene(replace(floor, config=free()), D1) as desk:
         assert desk.run("two").run.outcome is Outcome.DONE
+
+
+def test_the_alert_and_why_name_the_source_that_was_read_at_the_deadline(tmp_path: Path) -> None:
+    floor = written(tmp_path, {"A": 0.1}, config=free(execution={"load_deadline_s": 0.5}))
+    feed = stuck(floor, "closes 1")
+    with scene(floor, D1) as desk:
+        desk.trading.ledger.zone = NEW_YORK
+        run_of(desk, feed)
+        (alert,) = alerts(desk.trading.ledger)
+        found = answer(floor.work_dir, plan(D2, desk.clock.now()))
+        feed.released.set()
+        until(lambda: told(DATA) == "ok")
+    late = "the stage load of scripted took longer than its deadline of 0.5 s, reading sectors (pipe.csv)"
+    late += ", given up at 2016-01-04 16:01:00 EST"
+    assert (alert.rule, alert.title) == ("run_refused", "scripted: run refused")
+    assert alert.text.splitlines()[0] == f"Session 2016-01-05. {late}"
+    assert (found.stopped_by, found.verdict) == ("deadline", f"ran: refused, {late}")
 
 
 def test_a_read_that_hangs_ends_soon_after_it_was_cancelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

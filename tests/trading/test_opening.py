@@ -194,7 +194,7 @@ def test_a_book_of_nobody_is_not_bought_again(
         return
     assert refused(trading, "run", **how) == (
         "E804",
-        "one would open a book beside that of 'old', which has 1 positions and no strategy any more",
+        "one would open a book beside that of 'old', which has 1 position and no strategy any more",
     )
     with trading.ledger.reading() as connection:
         assert books.book(connection, KEY) is None

@@ -39,14 +39,14 @@ def of(*states: tuple[S, str]) -> list[Intent]:
         ([(S.EXPIRED, "1"), (S.CANCELLED, "2")], Outcome.DONE, "2 orders: 1 cancelled, 1 expired"),
         ([(S.FILLED, "1"), (S.DENIED, "too large")], Outcome.PARTIAL, "2 orders: 1 denied, 1 filled; B: too large"),
         ([(S.EXPIRED, "1"), (S.EXPIRED, "late")], Outcome.PARTIAL, "2 orders: 2 expired; B: late"),
-        ([(S.DENIED, "no")], Outcome.NOTHING_TRADED, "1 orders: 1 denied; A: no"),
-        ([(S.REJECTED, "no")], Outcome.NOTHING_TRADED, "1 orders: 1 rejected; A: no"),
+        ([(S.DENIED, "no")], Outcome.NOTHING_TRADED, "1 order: 1 denied; A: no"),
+        ([(S.REJECTED, "no")], Outcome.NOTHING_TRADED, "1 order: 1 rejected; A: no"),
         (
             [(S.EXPIRED, "late"), (S.DENIED, "no")],
             Outcome.NOTHING_TRADED,
             "2 orders: 1 denied, 1 expired; A: late; B: no",
         ),
-        ([(S.CANCELLED, "ann")], Outcome.CANCELLED, "1 orders: 1 cancelled; A: ann"),
+        ([(S.CANCELLED, "ann")], Outcome.CANCELLED, "1 order: 1 cancelled; A: ann"),
         (
             [(S.CANCELLED, "ann"), (S.DENIED, "no")],
             Outcome.NOTHING_TRADED,
@@ -137,7 +137,7 @@ def test_a_run_whose_cut_off_is_not_known_is_brought_to_its_end(tmp_path: Path) 
             orders.plan(tx, [order])
         outcome, text, _ = finish(desk.trading, run)
         assert (outcome, desk.booked()) == (Outcome.NOTHING_TRADED, [])
-        assert text.startswith("1 orders: 1 denied; A: cut_off can't be evaluated: no cut-off is known")
+        assert text.startswith("1 order: 1 denied; A: cut_off can't be evaluated: no cut-off is known")
 
 
 @pytest.mark.parametrize(

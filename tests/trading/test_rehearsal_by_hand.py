@@ -224,7 +224,7 @@ def test_a_trade_that_would_be_refused_is_opened_all_the_same(
     with desk.trading.ledger.transaction("control") as tx:
         control.put(tx, control.HALTED, "scripted", "by hand", "ann", "enough")
     run = begins(rehearsal, desk)
-    since = desk.trading.clock.now().isoformat(timespec="seconds")
+    since = f"{desk.trading.clock.now():%Y-%m-%d %H:%M:%S} UTC"
     assert rehearsal.refused == f"scripted is halted since {since} by ann: enough"
     with copied(rehearsal).ledger.reading() as connection:
         trade = runs.find(connection, "dry-rehearsed")
@@ -239,7 +239,7 @@ def test_a_trade_that_would_be_refused_is_opened_all_the_same(
 def test_a_refused_trade_of_a_new_book_has_its_capital_in_the_copy_alone(rehearsal: Rehearsal, desk: Desk) -> None:
     kill_file.add_halt(desk.trading.ledger.directory, FileHalt("", "bob", "smoke", "2016-01-05T12:00:00+00:00"))
     run = begins(rehearsal, desk, "other")
-    assert rehearsal.refused == "everything is halted since 2016-01-05T12:00:00+00:00 by bob: smoke"
+    assert rehearsal.refused == "everything is halted since 2016-01-05 12:00:00 UTC by bob: smoke"
     with copied(rehearsal).ledger.reading() as connection:
         book = books.book(connection, BookKey("other", "main"))
     assert book is not None
@@ -263,7 +263,7 @@ def test_orders_are_planned_judged_and_sent_in_the_copy_under_ids_of_their_own(
     parts = [order(run, n, "A", 500, parent="p", slice=n + 1) for n in range(2)]
     intents = [*parts, order(run, 2, "B", 5_000), order(run, 3, "C", 1)]
     ended, findings = rehearsal.judged(intents, MARKS, NO_BOUNDS)
-    why = "the order's value is 250000; the limit is 100000.0"
+    why = "the order's value is 250000; the limit is 100000.0 (safety.max_order_value)"
     assert ended == (*parts, replace(intents[2], state=S.DENIED, message=why), intents[3])
     assert [(f.check, f.assets, f.message) for f in findings] == [("order_value", ("B",), why)]
     assert states(rehearsal) == {
@@ -305,4 +305,7 @@ def test_an_order_with_two_faults_has_both_in_its_message(rehearsal: Rehearsal, 
         tx.connection.execute("UPDATE runs SET limits = ? WHERE id = 'dry-rehearsed'", (json.dumps(limits),))
     ended, findings = rehearsal.judged([order(run, 0, "A", 2_000)], MARKS, bounds)
     assert [f.check for f in findings] == ["order_value", "adv_pct"]
-    assert ended[0].message == "; ".join(f.message for f in findings)
+    assert ended[0].message == (
+        "the order's value is 200000; the limit is 100000.0 (safety.max_order_value); "
+        "the order's value against the mean volume is 200000; the limit is 100000.0 (safety.max_adv_pct)"
+    )

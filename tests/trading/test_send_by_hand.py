@@ -349,7 +349,7 @@ def test_an_order_without_an_answer_is_looked_up_and_found(sender: Sender) -> No
     assert sender.venue.at("order", "a") == [1.0]
     assert (sender.venue.sent, sender.states()["a"]) == ([("a", 0.0), ("b", 0.0)], S.ACKNOWLEDGED)
     assert sender.of("a").broker_order_id == "b-a"
-    assert sender.told == [("1 order(s) without an outcome are looked up", None), ("", None)]
+    assert sender.told == [("1 order has no outcome and is looked up", None), ("", None)]
 
 
 def test_an_order_that_is_absent_after_the_grace_is_sent_again_under_its_id(sender: Sender) -> None:
@@ -372,7 +372,7 @@ def test_a_look_up_that_is_not_answered_is_no_absence(sender: Sender) -> None:
     assert sender.venue.sent == [("a", 0.0), ("b", 0.0)]
     assert (sender.clock.passed, sender.states()["a"]) == (97.0, S.UNKNOWN)
     assert [i.client_order_id for i in done.doubtful] == ["a"]
-    why = "1 order(s) without a known outcome at the cut-off"
+    why = "1 order without a known outcome at the cut-off"
     assert checks(done) == [("unresolved", Severity.ERROR, why, ("A",))]
     with sender.ledger.reading() as connection:
         held = control.get(connection, control.HALTED, "one")
@@ -489,7 +489,7 @@ def test_what_others_write_wakes_nobody(sender: Sender) -> None:
     sender.clock.script = [(3.2, sender.puts(control.HALTED, "two")), (4.2, sender.puts(control.PAUSED, "two"))]
     assert sender.run() == Executed((), ())
     assert sender.venue.sent == [("a", 20.0)]
-    assert sender.told == [("1 order(s) wait, the next until 15:00:20 UTC", 20.0), ("", None)]
+    assert sender.told == [("1 order waits, the next until 2016-01-05 15:00:20 UTC", 20.0), ("", None)]
 
 
 def test_each_look_and_each_order_is_a_sign_of_life(sender: Sender) -> None:
@@ -575,7 +575,7 @@ def test_orders_are_held_until_the_run_is_resumed(sender: Sender) -> None:
     assert sender.run() == Executed((), ())
     assert sender.venue.sent == [("a", 20.5)]
     assert sender.told == [
-        ("1 order(s) wait, the next until 15:00:10 UTC", 10.0),
+        ("1 order waits, the next until 2016-01-05 15:00:10 UTC", 10.0),
         ("held: paused by ann: look", 60.0),
         ("", None),
     ]
@@ -621,12 +621,12 @@ def test_an_order_in_doubt_is_looked_up_while_its_run_is_paused(sender: Sender) 
     sender.venue.listed = {"a": OrderRequest("a", "A", Side.BUY, Decimal(10))}
     assert sender.run() == Executed((), ())
     assert sender.venue.at("order", "a") == [1.0, 3.0, 7.0, 15.0]
-    in_doubt = ("1 order(s) without an outcome are looked up", None)
+    in_doubt = ("1 order has no outcome and is looked up", None)
     held = ("held: paused by ann: look", 60.0)
     assert sender.told == [
         *[in_doubt] * 5,
         held,
-        ("1 order(s) wait, the next until 15:00:30 UTC", 30.0),
+        ("1 order waits, the next until 2016-01-05 15:00:30 UTC", 30.0),
         ("", None),
     ]
 
@@ -641,8 +641,8 @@ def test_orders_that_wait_for_the_open_are_told_with_those_that_are_sent(sender:
     sender.run(opens=10.0)
     assert sender.opening == [WaitingOrders(2, 2, after(10.0)), None, None]
     assert sender.told == [
-        ("2 order(s) wait for the open, until 05 Jan 15:00:10 UTC", 10.0),
-        ("1 order(s) wait, the next until 15:00:20 UTC", 20.0),
+        ("2 orders wait for the open, until 2016-01-05 15:00:10 UTC", 10.0),
+        ("1 order waits, the next until 2016-01-05 15:00:20 UTC", 20.0),
         ("", None),
     ]
 
@@ -651,7 +651,7 @@ def test_what_the_broker_keeps_off_before_the_open_does_not_wait_for_it(sender: 
     sender.plan("a")
     sender.venue.answers = {"a": [NotSentError("slow down", 5.0)]}
     sender.run(opens=10.0)
-    assert sender.told == [("1 order(s) wait, the next until 15:00:05 UTC", 5.0), ("", None)]
+    assert sender.told == [("1 order waits, the next until 2016-01-05 15:00:05 UTC", 5.0), ("", None)]
     assert sender.opening == [None, None]
 
 
@@ -663,8 +663,8 @@ def test_an_order_in_doubt_is_told_before_those_that_wait_for_the_open(sender: S
     sender.run(opens=10.0)
     assert sender.opening == [None, WaitingOrders(1, 1, after(10.0)), None]
     assert [why for why, _ in sender.told] == [
-        "1 order(s) without an outcome are looked up",
-        "1 order(s) wait for the open, until 05 Jan 15:00:10 UTC",
+        "1 order has no outcome and is looked up",
+        "1 order waits for the open, until 2016-01-05 15:00:10 UTC",
         "",
     ]
 
@@ -715,7 +715,7 @@ def test_slices_that_became_late_while_another_order_was_sent_are_spread_and_nev
         ("s2", 36.667),
         ("s3", 48.333),
     ]
-    text = "nothing was sent at the time of some slices: 3 are spread until 15:01:00 UTC"
+    text = "nothing was sent at the time of some slices: 3 are spread until 2016-01-05 15:01:00 UTC"
     assert checks(done) == [("slices", Severity.INFO, text, ("S1", "S2", "S3"))]
 
 

@@ -9,10 +9,12 @@ import pytest
 from sigc.store.ledger.records import RunKind
 from sigc.why.assets import TraceStep
 from sigc.why.text import asset_lines
+from sigc_pipelines.brokers.protocol import OrderRequest
 from sigc_pipelines.records.artifacts import folder_of
 from tests.trading.floor import Floor
-from tests.trading.script import D1, D2, D3, free, scene, written
-from tests.why.scenes import asset_answer, plan
+from tests.trading.script import D1, D2, D3, KilledError, free, scene, written
+from tests.trading.test_stopping import without_recovery
+from tests.why.scenes import answer, asset_answer, plan
 
 TEXT_OF_A = """\
 scripted A, session 2016-01-06: bought 2000 at 50
@@ -173,3 +175,32 @@ def test_before_a_run_the_chain_is_told(tmp_path: Path) -> None:
     assert steps(floor, D1, D2, "A") == {
         "verdict": "did not run. schedule: no job trades it: it has no schedule, and nobody ran it"
     }
+
+
+def test_an_order_at_the_broker_waits_and_is_not_filled(tmp_path: Path) -> None:
+    with scene(written(tmp_path, {"A": 0.1}, prices={"A": 50.0}), D1) as desk:
+        desk.run("one")
+        found = asset_answer(desk.floor.work_dir, plan(D2, desk.clock.now()), "A")
+    told = {step.name: step.text for step in found.steps}
+    assert found.verdict == "waiting: buy 2000, 2000 open at the broker"
+    assert told["waiting"] == "2000 open at the broker"
+    assert "filled" not in told
+
+
+def test_an_order_without_an_answer_waits_for_it_while_its_run_goes_on(tmp_path: Path) -> None:
+    """A process that dies as it sends leaves the run under way, with an order that is marked as sent."""
+
+    def hook(number: int, _: OrderRequest) -> None:
+        raise KilledError
+
+    floor = written(tmp_path, {"A": 0.1, "B": 0.1}, prices={"A": 50.0})
+    with scene(floor, D1, hook=hook) as desk, pytest.raises(KilledError):
+        desk.run("one")
+    with without_recovery(floor) as desk:
+        asked = plan(D2, desk.clock.now())
+        whole, first, second = answer(floor.work_dir, asked), *(asset_answer(floor.work_dir, asked, a) for a in "AB")
+    assert (whole.stopped_by, whole.state) == ("broker", "waiting")
+    assert whole.verdict.endswith("broker: 1 order sent, not yet answered: A")
+    assert first.verdict == "waiting: buy 2000, 2000 sent, not yet answered"
+    assert second.verdict == "waiting: buy 1000, 1000 not sent yet"
+    assert {step.name for step in (*first.steps, *second.steps)} & {"filled"} == set()

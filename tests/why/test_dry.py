@@ -74,6 +74,13 @@ def test_the_schedule_tells_of_the_real_run(desk: Scene, tmp_path: Path) -> None
         last = jobs.last_of(connection, "scripted")  # what `sigc status` shows after a start
         needed = jobs.of_job_since(connection, "trade", datetime(2016, 1, 1, tzinfo=UTC))  # what another job needs
     assert last is not None
+    with desk.trading.ledger.transaction("control") as tx:  # it came to a session, and left no run: a scratch account
+        scratch = OrderedRun(
+            "scratch", "scripted", "trade", "main", "", "2016-01-04", "", "", None, "ann", "", last.asked
+        )
+        jobs.ask(tx, scratch)
+        jobs.end(tx, scratch, Outcome.DONE, "3 orders", D2, D1, False)
+        assert jobs.last_of(tx.connection, "scripted") == last
     assert (last.id, [one.id for one in needed]) == ("real", ["real"])
 
 

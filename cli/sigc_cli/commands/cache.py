@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from sigc.words import counted
 from sigc_cli.options import CONFIG, JSON
 
 
@@ -69,12 +70,12 @@ def clear(pattern: str | None, yes: bool, as_json: bool, config: Path | None) ->
         if len(going) > 20:
             click.echo(f"  and {len(going) - 20} more")
     if sys.stdin.isatty() and not yes:
-        click.confirm(f"Remove {len(going)} entries?", abort=True)
+        click.confirm(f"Remove {counted(len(going), 'entry', 'entries')}?", abort=True)
     count, freed = remove(directory, pattern)
     if as_json:
         click.echo(json.dumps({"removed": count, "bytes": freed}))
     else:
-        click.echo(f"{count} entries removed, {bytes_text(freed)} freed")
+        click.echo(f"{counted(count, 'entry', 'entries')} removed, {bytes_text(freed)} freed")
 
 
 @command.command()
@@ -93,5 +94,8 @@ def verify(as_json: bool, config: Path | None) -> None:
     else:
         for name, why in bad:
             click.echo(f"{name}: {why}")
-        click.echo(f"{count} entries read, {len(bad)} bad" + ("; they are dropped when next used" if bad else ""))
+        click.echo(
+            f"{counted(count, 'entry', 'entries')} read, {len(bad)} bad"
+            + ("; they are dropped when next used" if bad else "")
+        )
     raise click.exceptions.Exit(1 if bad else 0)

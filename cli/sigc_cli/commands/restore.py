@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from sigc.words import counted
 from sigc_cli.options import JSON, ledger_options
 
 
@@ -46,7 +47,7 @@ def command(
         return
     click.echo(f"{place} is as it was at {done.backup.taken[:19]}: record {done.backup.seq}")
     if done.aside is not None:
-        gone = f", with {done.lost} records that the copy has not" if done.lost else ""
+        gone = f", with {counted(done.lost, 'record')} that the copy has not" if done.lost else ""
         click.echo(f"what was there is in {done.aside}{gone}", err=True)
     click.echo("everything is halted; next: start the daemon, then", err=True)
     click.echo("    sigc reconcile\n    sigc safety resume --reason '...'", err=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sigc.words import counted
 from sigc_cli.options import CONFIG, JSON, SOURCE_OPTIONS
 
 if TYPE_CHECKING:
@@ -46,11 +47,15 @@ def command(file: Path, column: str, dtype: str, options: tuple[str, ...], confi
     if read.source.events is not None:
         changed = f"{_begin(read)} to {str(facts['last'])[:10]}, {facts['rows']} times"
         click.echo(f"{file}: ok")
-        click.echo(f"  {facts['kind']} as-of, {facts['assets']} assets, something new from {changed}")
+        click.echo(
+            f"  {facts['kind']} as-of, {counted(read.panel.values.shape[1], 'asset')}, something new from {changed}"
+        )
         return
     span = f"{facts['first']} to {facts['last']}, {facts['rows']} rows" if facts["first"] else "constant in time"
     click.echo(f"{file}: ok")
-    click.echo(f"  {facts['kind']}, {facts['assets']} assets, {span}, {percent(read.missing)} missing")
+    click.echo(
+        f"  {facts['kind']}, {counted(read.panel.values.shape[1], 'asset')}, {span}, {percent(read.missing)} missing"
+    )
     click.echo(f"  read as: {facts['layout']}; rows are {facts['frequency']}{_year(facts['periods'])}")
 
 
@@ -77,7 +82,8 @@ def _tell_actions(file: Path, acts: CorporateActions, as_json: bool) -> None:
     complain(acts.findings)
     said = ", ".join(f"{count:,} {kind}" for kind, count in sorted(kinds.items())) or "none"
     click.echo(f"{file}: ok")
-    click.echo(f"  corporate actions of {facts['assets']} assets, {facts['first']} to {facts['last']}: {said}")
+    assets = counted(len({a.asset for a in acts.actions}), "asset")
+    click.echo(f"  corporate actions of {assets}, {facts['first']} to {facts['last']}: {said}")
 
 
 def _begin(read: DataFile) -> str:

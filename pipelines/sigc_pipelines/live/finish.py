@@ -89,7 +89,7 @@ def verdict(intents: Sequence[Intent]) -> tuple[Outcome, str]:
     if not intents:
         return Outcome.UNCHANGED, "nothing had to change"
     counts = Counter(str(intent.state) for intent in intents)
-    text = f"{len(intents)} orders: " + ", ".join(f"{n} {state}" for state, n in sorted(counts.items()))
+    text = f"{counted(len(intents), 'order')}: " + ", ".join(f"{n} {state}" for state, n in sorted(counts.items()))
     lost = [intent for intent in intents if not intent.was_placed]
     if not lost:
         return Outcome.DONE, text

@@ -12,7 +12,7 @@ from sigc.store.audit.chain import AuditEvent
 from sigc.store.ledger import books, control, runs
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import UNASSIGNED, BookKey, Run, RunKey, RunKind
-from sigc.words import local_time
+from sigc.words import counted, local_time
 from sigc_pipelines.live.account_capital import refuse_beyond_equity
 from sigc_pipelines.live.scratch import backwards
 from sigc_pipelines.live.session import Moment
@@ -132,7 +132,9 @@ def _refuse_beside(connection: sqlite3.Connection, request: Request) -> None:
         number = len(books.quantities(connection, book.key))
         if number and book.key.strategy not in owned:
             old = book.key.strategy
-            message = f"{request.strategy} would open a book beside that of '{old}', which has {number} positions"
+            message = (
+                f"{request.strategy} would open a book beside that of '{old}', which has {counted(number, 'position')}"
+            )
             hint = f"is it the same one? sigc book rename {old} {request.strategy} --reason '...'"
             raise SigcError(Diagnostic("E804", f"{message} and no strategy any more", hint=f"{hint} (else --force)"))
 

@@ -14,6 +14,7 @@ from sigc.rpc.messages.books import DifferenceTold, ReconcileReply, told_adjustm
 from sigc.store.ledger import halting, orders, runs
 from sigc.store.ledger.adjustments import GapCause
 from sigc.store.ledger.records import IntentState, Outcome, Run
+from sigc.words import counted
 from sigc_pipelines.brokers.protocol import UnreachableError
 from sigc_pipelines.live.trading import Trading
 from sigc_pipelines.reconcile.adopt import Adoption, adopt, compare, in_words
@@ -34,7 +35,7 @@ def reconciled(trading: Trading, adopting: Adopting | None = None) -> ReconcileR
     try:
         left = compare(trading).found
     except UnreachableError as silent:
-        hint = f"{len(done.adopted)} entries are written; look again: `sigc reconcile`"
+        hint = f"{counted(len(done.adopted), 'entry', 'entries')} written; look again: `sigc reconcile`"
         raise SigcError(Diagnostic("E601", str(silent), hint=hint)) from silent
     return ReconcileReply(_told(done.found), tuple(map(told_adjustment, done.adopted)), _told(left))
 

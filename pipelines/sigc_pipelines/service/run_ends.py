@@ -26,4 +26,5 @@ def run_end(ended: Ended, compiled: Compiled, result: Mapping[str, object], *, i
         (*compiled.warnings, *ended.problems),
         dict(result),
         ended.waiting,
+        bool(ended.scratch),
     )

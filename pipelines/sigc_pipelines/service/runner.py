@@ -378,7 +378,7 @@ class DaemonRunner:
             said.append(f"{entry.name}: newest row {last or 'none'}")
             said += [f"  {found.message}" for found in loaded.findings]
             watch.progress(number, len(wanted), entry.name)
-        message, result = f"data of {len(wanted)} strategies", {"sources": said}
+        message, result = f"data of {counted(len(wanted), 'strategy', 'strategies')}", {"sources": said}
         return RunEnd(Outcome.DONE, message, as_of=newest, is_before_trading=True, result=result)
 
     def _report(self, order: RunOrder, watch: RunHandle) -> RunEnd:

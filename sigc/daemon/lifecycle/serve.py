@@ -53,6 +53,7 @@ from sigc.rpc.server import RpcServer, refuse_exposed
 from sigc.rpc.verb import Role, Verb, verbs_of
 from sigc.store.audit.chain import AuditEvent
 from sigc.store.ledger import meta
+from sigc.words import counted
 
 RESTARTED = "SIGC_RESTARTED"  # our own PID after an exec: the process is the same as before
 # Allowed while the daemon starts: recovery may take long, and what it sends must be seen, held and stopped. Those that
@@ -194,7 +195,7 @@ async def _live(start: Start, parts: DaemonParts, held: ProcessResources, report
         await _end_page(status_page)
         raise
     ending = daemon.ending or Ending(0.0)
-    notifier.stopping(f"{len(daemon.under_way())} runs to finish")
+    notifier.stopping(f"{counted(len(daemon.under_way()), 'run')} to finish")
     notifier.extend_timeout(ending.timeout_s + 10 * _LAST_WORDS_S)
     is_clean = await _shut_down(daemon, server, pages, chores, schedule)
     await _end_page(status_page)

@@ -57,10 +57,10 @@ async def _carried_out(daemon: Controller, found: AwaitedCall, who: str) -> str:
             return f"{counted(len(reply.reset), 'breaker')} reset"
         case "book/adopt":
             adopted = await adopt(daemon, decode(AdoptRequest, found.fields), who)
-            return f"{len(adopted.adopted)} entries written"
+            return counted(len(adopted.adopted), "entry", "entries") + " written"
         case "book/transfer" | "book/deposit" | "book/withdraw" | "book/write-off":
             moved = await move(daemon, found.verb, decode(_MOVES[found.verb], found.fields), who)
-            return f"{len(moved.entries)} entries written"
+            return counted(len(moved.entries), "entry", "entries") + " written"
         case "safety/flatten":
             hold = decode(HoldRequest, found.fields)
             with daemon.using() as used:
@@ -71,9 +71,9 @@ async def _carried_out(daemon: Controller, found: AwaitedCall, who: str) -> str:
             return _counts(await close(daemon, decode(CloseBookRequest, found.fields), who))
         case _:
             told = await reload(daemon, who, confirmed=found.what.removeprefix(RAISES))
-            return f"{len(told.changes)} differences in force"
+            return counted(len(told.changes), "difference") + " in force"
 
 
 def _counts(done: KillReply) -> str:
-    counts = f"{len(done.closing)} closing orders, {len(done.kept)} positions kept"
+    counts = f"{counted(len(done.closing), 'closing order')}, {counted(len(done.kept), 'position')} kept"
     return f"{counts}, {len(done.left)} left open"

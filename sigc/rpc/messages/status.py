@@ -10,6 +10,7 @@ from typing import Any
 
 from sigc.errors import Diagnostic
 from sigc.store.ledger.waiting_orders import WaitingOrders
+from sigc.words import counted
 
 # The words shown beside an outcome whose orders ended before all was filled.
 UNFILLED = MappingProxyType({"part": "filled in part", "none": "nothing filled"})
@@ -57,10 +58,11 @@ def waits(found: WaitingOrders, at: str) -> str:
     >>> waits(WaitingOrders(12, 0, opens), "09:30:00"), waits(WaitingOrders(0, 3, opens), "09:30:00")
     ('12 orders leave at 09:30:00', '3 orders are at the broker, and may be filled from 09:30:00')
     """
-    sent = f"{found.sent} orders are at the broker"
+    sent = f"{counted(found.sent, 'order')} {'is' if found.sent == 1 else 'are'} at the broker"
     if not found.planned:
         return f"{sent}, and may be filled from {at}"
-    return f"{found.planned} orders leave at {at}" + (f", {sent}" if found.sent else "")
+    leave = f"{counted(found.planned, 'order')} leave{'s' if found.planned == 1 else ''} at {at}"
+    return leave + (f", {sent}" if found.sent else "")
 
 
 @dataclass(frozen=True, slots=True)

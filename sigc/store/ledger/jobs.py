@@ -29,6 +29,10 @@ _MOST_MISSES = 100_000
 _SLACK = timedelta(days=30)  # a miss may be recorded this long after its planned time
 
 
+# A trade that came to a session, but not to the ledger, traded a scratch account.
+_SCRATCH = "(kind = 'trade' AND session <> '' AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.id = run_orders.id))"
+
+
 @dataclass(frozen=True, slots=True)
 class OrderedRun:
     """One run order. fire: the planned instant of its job's fire; None for one requested by hand."""
@@ -119,9 +123,9 @@ def recent(connection: sqlite3.Connection, most: int = 50, strategy: str = "", j
 
 
 def last_of(connection: sqlite3.Connection, strategy: str) -> OrderedRun | None:
-    """Return the newest run order of a strategy that was not a dry run, None without one."""
-    found = _many(connection, "strategy = ? AND kind <> 'dry' ORDER BY number DESC LIMIT 1", strategy)
-    return next(iter(found), None)
+    """Return the newest run order of a strategy that was neither a dry run nor traded a scratch account."""
+    where = f"strategy = ? AND kind <> 'dry' AND NOT {_SCRATCH} ORDER BY number DESC LIMIT 1"
+    return next(iter(_many(connection, where, strategy)), None)
 
 
 def last_of_job(connection: sqlite3.Connection, job: str) -> OrderedRun | None:
