@@ -34,6 +34,7 @@ from tests.trading.floor import PAPER, SAFETY, TEXT
 
 DAYS = ("2017-03-01", "2017-03-02", "2017-03-03", "2017-03-06", "2017-03-07", "2017-03-08", "2017-03-09", "2017-03-10")
 
+_LOOK_EVERY_S = 0.03
 
 # Below those that the system gives to whoever asks for any: a daemon that starts again must find its port free still.
 _PORTS = range(12_000, 32_000)
@@ -159,6 +160,7 @@ class Site:
                 found = self.status()
                 if found.is_ready:
                     return found
+            time.sleep(_LOOK_EVERY_S)
         raise AssertionError("no daemon is ready")
 
     def until(self, is_so: Callable[[], bool], what: str) -> None:
@@ -167,6 +169,7 @@ class Site:
         while not is_so():
             assert time.monotonic() < end, f"not so yet: {what}"
             self.status()
+            time.sleep(_LOOK_EVERY_S)  # the daemon, and the test beside, want the processor
 
     def run(self, what: str = "momentum", **wanted: Any) -> RunStatus:
         """Run a strategy in the daemon, to its end."""
