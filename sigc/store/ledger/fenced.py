@@ -60,6 +60,12 @@ class FencedLedger(Ledger):
             self._fence.check()
             yield connection
 
+    @property
+    def changes(self) -> int:
+        """Return the number of rows written so far. Raise GivenUpError once the fence is closed."""
+        self._fence.check()
+        return self._inner.changes
+
     def reader(self) -> sqlite3.Connection:
         """Return a new read-only connection. Raise GivenUpError once the fence is closed."""
         self._fence.check()

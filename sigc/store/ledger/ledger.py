@@ -177,6 +177,15 @@ class Ledger:
             self._regain()
             yield self._connection
 
+    @property
+    def changes(self) -> int:
+        """Return a number that grows with each row that this ledger writes: cheap, for who looks twice a second."""
+        try:
+            return self._connection.total_changes
+        except sqlite3.Error:  # it is closed: told as every other use of it is
+            with self.reading() as connection:
+                return connection.total_changes
+
     def reader(self) -> sqlite3.Connection:
         """Return a new read-only connection."""
         return connect_reader(self.path)
