@@ -335,6 +335,21 @@ def test_a_sweep_that_is_not_answered_keeps_nobody_who_is_too_early(sender: Send
     assert checks(done) == [("broker", Severity.WARNING, "the broker did not say what was filled: it is silent", ())]
 
 
+def test_an_answer_is_written_once_whatever_is_written_after_it(sender: Sender) -> None:
+    """A's no with the word that B is absent, at 7; C's with the mark of D, at 20; E's at the end of its turn, at 30."""
+    sender.plan("a", not_before=after(7.0))
+    sender.plan("b")
+    for ids, due in (("cd", 20.0), ("e", 30.0), ("f", 40.0)):
+        sender.plan(*ids, not_before=after(due))
+    no = OrderStatus.REJECTED
+    sender.venue.answers = {"a": [no], "b": [LOST], "c": [no], "e": [no]}
+    assert sender.run() == Executed((), ())
+    times = [("b", 0.0), ("a", 7.0), ("b", 7.0), ("c", 20.0), ("d", 20.0), ("e", 30.0), ("f", 40.0)]
+    assert sender.venue.sent == times
+    assert sender.states() == dict.fromkeys("ace", S.REJECTED) | dict.fromkeys("bdf", S.ACKNOWLEDGED)
+    assert sender.events("order.rejected") == 3
+
+
 # Without an outcome
 
 
@@ -425,6 +440,13 @@ def test_what_is_due_at_the_end_of_sending_expires_then(sender: Sender) -> None:
     assert sender.states() == {"a": S.ACKNOWLEDGED, "b": S.ACKNOWLEDGED, "c": S.EXPIRED, "d": S.EXPIRED}
     assert checks(done) == [("late", Severity.WARNING, "it is too late", ("C", "D"))]
     assert (sender.of("c").message, sender.clock.passed) == ("it is too late", 60.0)
+
+
+def test_the_end_of_sending_is_not_slept_over(sender: Sender) -> None:
+    """Nothing is due before it."""
+    sender.plan("a", not_before=after(400.0))
+    sender.run()
+    assert (sender.states(), sender.clock.passed) == ({"a": S.EXPIRED}, 60.0)
 
 
 CANCELLED = "the run was cancelled before this order was sent"
@@ -635,11 +657,11 @@ def test_an_order_in_doubt_is_looked_up_while_its_run_is_paused(sender: Sender) 
 
 
 def test_orders_that_wait_for_the_open_are_told_with_those_that_are_sent(sender: Sender) -> None:
-    sender.plan("a", "b")
+    sender.plan("a", "b", "e")
     sender.plan("c", not_before=after(10.0))
     sender.plan("d", not_before=after(20.0))
     sender.run(opens=10.0)
-    assert sender.opening == [WaitingOrders(2, 2, after(10.0)), None, None]
+    assert sender.opening == [WaitingOrders(2, 3, after(10.0)), None, None]
     assert sender.told == [
         ("2 orders wait for the open, until 2016-01-05 15:00:10 UTC", 10.0),
         ("1 order waits, the next until 2016-01-05 15:00:20 UTC", 20.0),
