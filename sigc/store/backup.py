@@ -34,6 +34,7 @@ from sigc.store.files import RUNS, sync_directory, write_whole
 from sigc.store.ledger import halting, proof
 from sigc.store.ledger.connection import FILE, Lock, connect_reader, told
 from sigc.store.ledger.ledger import Ledger
+from sigc.words import local_time
 
 MANIFEST = "backup.json"
 RESTORED = "restore"  # the value of the halt of a ledger that was brought back
@@ -179,7 +180,13 @@ def _halted(
     with Ledger.open(part, clock, sign=sign) as ledger, ledger.transaction("control") as tx:
         said = {"taken": made.taken, "seq": made.seq, "lost": lost, "aside": str(aside or ""), "reason": reason}
         tx.audit(AuditEvent("ledger.restored", said, who=who))
-        halting.halt(tx, "", RESTORED, who, f"restored from a copy of {made.taken[:16]}: {reason}")
+        halting.halt(
+            tx,
+            "",
+            RESTORED,
+            who,
+            f"restored from a copy of {local_time(datetime.fromisoformat(made.taken), tx.zone)}: {reason}",
+        )
     (part / "lock").unlink(missing_ok=True)
     _remove_side_files(part)
 

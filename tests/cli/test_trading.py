@@ -161,7 +161,10 @@ def test_cancel(project: Path) -> None:
     done = run(D1)
     assert code(sigc("runs", "cancel", done["id"])) == 2  # --reason
     result = sigc("runs", "cancel", done["id"], "--reason", "changed my mind")
-    assert (code(result), result.stdout) == (0, f"{done['id']}: open orders were cancelled\n")
+    number = len(done["orders"])
+    head = f"{done['id']} ({done['strategy']}, trade): it had ended (done) when it was cancelled"
+    said = f"{head}\n  had gone out: {number} orders; {number} cancelled at the broker\n"
+    assert (code(result), result.stdout) == (0, said)
     assert {o["state"] for o in data("orders")} == {"cancelled"}
     assert data("orders", "--open") == []
     assert [r["payload"]["reason"] for r in data("runs", "logs", done["id"]) if r["event"] == "run.cancel"] == [

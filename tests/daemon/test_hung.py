@@ -31,6 +31,7 @@ def test_a_hung_source_holds_no_slot_and_is_told_until_it_answers(site: Site) ->
         ran = site.sigc("run", ill)
         assert ran.returncode == 8, ran.stderr
         assert f"error[E803]: the stage load of {ill} took longer than its deadline of 6 s, reading " in ran.stderr
+        assert "the daemon is reading sectors (pipe.csv) for " in ran.stderr  # meanwhile
         assert site.run(well, is_dry=False).outcome == "done"  # in the only slot
         hangs = f"of {ill} hangs reading sectors (pipe.csv), given up at"
         site.until(lambda: hangs in data_check(site), "the check says it")

@@ -383,7 +383,10 @@ def test_orders_of_a_run_are_cancelled_through_the_daemon(daemon: Daemon) -> Non
     traded = site.run(date=DAYS[0])
     assert traded.result["orders"]
     done = site.sigc("runs", "cancel", traded.id, "--reason", "not today")
-    assert (done.returncode, done.stdout) == (0, f"{traded.id}: open orders were cancelled\n"), done.stderr
+    orders = f"{len(traded.result['orders'])} orders"
+    said = f"{traded.id} (momentum, trade): it had ended (done) when it was cancelled\n"
+    said += f"  had gone out: {orders}; {orders.removesuffix(' orders')} cancelled at the broker\n"
+    assert (done.returncode, done.stdout) == (0, said), done.stderr
     shown = json.loads(site.sigc("orders", "--json").stdout)
     assert {order["state"] for order in shown} == {"cancelled"}
     assert site.sigc("runs", "cancel", "r-none", "--reason", "x").returncode == 11

@@ -238,8 +238,8 @@ def test_assets_are_told(night: Told) -> None:
     steps = {step["name"]: step["text"] for step in night.assets["S000"]["steps"]}
     assert steps["wanted"] == "-0.250000 of the book"
     assert steps["sized"] == "sell 2514, towards -2514"
-    assert night.assets["S000"]["verdict"] == "sell 2514: acknowledged"
-    assert night.assets["S001"]["verdict"] == "buy 1744: acknowledged"
+    assert night.assets["S000"]["verdict"] == "waiting: sell 2514, 2514 open at the broker"
+    assert night.assets["S001"]["verdict"] == "waiting: buy 1744, 1744 open at the broker"
     assert plain(night, night.assets["NONE"]["verdict"]) == "NONE is not among the 13 assets of the run ID"
 
 

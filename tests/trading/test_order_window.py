@@ -125,12 +125,15 @@ def test_orders_that_leave_when_a_newer_session_is_complete_are_decided_too_soon
     minutes: float, is_refused: bool
 ) -> None:
     newer = Session(OPEN.date(), at(-390), OPEN)
-    no = misfit(due(None), at(minutes), at(-60), at(600), None, newer)
+    no = misfit(due(None), at(minutes), at(-60), at(600), None, newer, cut_off="close-5m")
     assert (no is not None) is is_refused
     if is_refused:
         message, hint = hint_of(no)
         assert "when the session 2016-01-05 is complete" in message
-        assert "the cut-off of 2016-01-05 has passed: run it after the close, 2016-01-05 09:30:00 UTC" in hint
+        assert (
+            "the cut-off of 2016-01-05, 2016-01-05 09:25:00 UTC, has passed: run it after the close, 2016-01-05 09:30"
+            in hint
+        )
     assert misfit((), at(minutes), at(-60), at(600), None, newer) is None
 
 

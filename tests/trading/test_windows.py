@@ -191,7 +191,9 @@ def test_a_run_between_the_cut_off_and_the_close_is_refused_and_one_after_the_cl
             assert desk.clock.now() == begun
             assert ended.run.outcome is Outcome.REFUSED
             assert f"when the session {D2} is complete, and what is decided now does not know it" in ended.run.message
-            assert f"the cut-off of {D2} has passed: run it after the close" in str(ended.problems[0].hint)
+            assert f"the cut-off of {D2}, {D2} 20:55:00 UTC, has passed: run it after the close" in str(
+                ended.problems[0].hint
+            )
         assert (desk.booked(), all_of(desk)) == ([], [])
     with scene(floor, D2, can=can) as desk:
         ended = desk.run("two")

@@ -19,6 +19,7 @@ from sigc.errors import Diagnostic, SigcError
 from sigc.store.ledger.records import Intent, Run
 from sigc.words import local_time
 from sigc_pipelines.brokers.protocol import Capabilities
+from sigc_pipelines.live.session import cut_off_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +63,13 @@ def misfit(
     per_minute: int | None,
     newer: Session | None = None,
     zone: str = "UTC",
+    cut_off: str = "close",
 ) -> Diagnostic | None:
     """Return why orders cannot all leave within their window, with the arithmetic (E806); None if they can.
 
     opens, ends: of the window. per_minute: the most orders that the broker takes, None without a limit. newer: the
     session that completes before the one that the run trades for, if it does not know that one. zone: of the times.
+    cut_off: execution.cut_off.
     """
 
     def text(at: datetime) -> str:
@@ -74,7 +77,8 @@ def misfit(
 
     if intents and newer is not None and opens >= newer.close:
         message = f"the broker takes orders from {text(opens)} on, when the session {newer.day} is complete"
-        hint = f"the cut-off of {newer.day} has passed: run it after the close, {text(newer.close)}"
+        passed = f"the cut-off of {newer.day}, {text(cut_off_of(newer, cut_off))}, has passed"
+        hint = f"{passed}: run it after the close, {text(newer.close)}"
         return Diagnostic("E806", f"{message}, and what is decided now does not know it", hint=hint)
     if intents and opens >= ends:
         message = f"the broker takes orders from {text(opens)} on, and nothing is sent after {text(ends)}"

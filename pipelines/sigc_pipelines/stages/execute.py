@@ -79,7 +79,7 @@ def execute(
     first = min((i.not_before or asked for i in intents), default=asked)
     ends = end_of(context.run, max(context.run.started, first), settings, context.ledger.zone).at
     newer = newer_session(trading.calendar, context.run)
-    no = misfit(intents, leaves, asked, ends, can.orders_per_minute, newer, context.ledger.zone)
+    no = misfit(intents, leaves, asked, ends, can.orders_per_minute, newer, context.ledger.zone, settings.cut_off)
     if no is not None:
         raise SigcError(no)
     marks = _marks(snapshot, now, {o.asset for o in sized})
