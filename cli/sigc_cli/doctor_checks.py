@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sigc.errors import SigcError
+from sigc.errors import SigcError, placed
 from sigc.words import counted, local_time
 from sigc_cli.assembly.workdir import work_dir as place_of
 from sigc_cli.daemon_or_ledger import Target
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 _LITTLE_DISK = 1 << 30
 _UNSYNCHRONISED, _STATUS_AT = 0x40, 40  # STA_UNSYNC, and where struct timex has its status
+
+
+class FaultError(Exception):
+    """What is wrong, as a sentence."""
 
 
 class DoubtError(Exception):
@@ -91,7 +95,7 @@ class Live:
         found = path.stat()
         mode = stat.S_IMODE(found.st_mode)
         if mode & 0o077:
-            raise PermissionError(f"{path} has the mode {mode:04o}: others can read it; `chmod 600 {path}`")
+            raise FaultError(f"{path} has the mode {mode:04o}: others can read it; `chmod 600 {path}`")
         return f"{path}, mode {mode:04o}"
 
     def _ports(self) -> str:
@@ -128,7 +132,7 @@ class Live:
         if self._status is not None and self._status.detailed is not None:
             said = self._status.detailed.connections.get("broker_connection", "")
             if said not in ("", "ok"):
-                raise ConnectionError(f"{kind}: {said}")
+                raise FaultError(f"{kind}: {said}")
             return f"{kind}, {said or 'not asked yet'}"
         if kind == "paper":
             return "paper"
@@ -159,9 +163,9 @@ class Live:
             try:
                 compile_file(entry.file, entry.params)
             except SigcError as error:
-                wrong.append(f"{entry.name}: {error.diagnostics[0].message}")
+                wrong.append(f"{entry.name}: {placed(error.diagnostics[0])}")
         if wrong:
-            raise ValueError("; ".join(wrong))
+            raise FaultError("; ".join(wrong))
         return f"{len(found)} compile" if found else "none are configured"
 
     def _alerts(self) -> str:
@@ -179,7 +183,7 @@ class Live:
             said = client.post("alerts/test", AlertTestRequest(None), reply=AlertTestReply).found
         bad = [f"{name}: {text}" for name, text in said.items() if text != "ok"]
         if bad:
-            raise ConnectionError("; ".join(bad))
+            raise FaultError("; ".join(bad))
         return f"{counted(len(said), 'channel')} took the test message"
 
 

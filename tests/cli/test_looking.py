@@ -298,7 +298,8 @@ def test_the_doctor_finds_what_is_wrong(here: Site) -> None:
     found = {one["check"]: one for one in json.loads(done.stdout)}
     assert [name for name, one in found.items() if one["state"] == "FAIL"] == ["daemon", "token", "strategies"]
     assert "chmod 600" in found["token"]["text"]
-    assert found["strategies"]["text"].startswith("ValueError: momentum: ")
+    assert found["strategies"]["text"].startswith("momentum: E001: ")
+    assert "momentum.sig:" in found["strategies"]["text"]
 
 
 def test_the_clock_is_in_step_or_doubted() -> None:

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from sigc.clock import SystemClock
 from sigc.config.settings import Config, SafetySettings
 from sigc.daemon.runner import StrategyEntry
+from sigc.errors import SigcError
 from sigc.store.ledger import books, control, price_marks
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import BookKey, IntentState, Outcome, RunKind
@@ -55,6 +56,16 @@ def test_the_configuration_says_which_limits_are_off(tmp_path: Path) -> None:
     (tmp_path / "bare.sig").write_text(BARE)
     done = CliRunner().invoke(config_command, ["validate", str(tmp_path / "sigc.yaml")])
     assert done.output == f"{tmp_path / 'sigc.yaml'}: ok\nbook: {told[0]}\n"
+
+
+def test_a_configuration_with_a_strategy_that_does_not_compile_is_not_ok(tmp_path: Path) -> None:
+    """Neither would a start take it, nor a reload."""
+    (tmp_path / "sigc.yaml").write_text("strategies:\n  - {name: one, file: a.sig}\n  - {name: two, file: b.sig}\n")
+    (tmp_path / "a.sig").write_text("signal s:\n  emit nothing_known\n")
+    done = CliRunner().invoke(config_command, ["validate", str(tmp_path / "sigc.yaml")])
+    assert isinstance(done.exception, SigcError)
+    assert [one.code for one in done.exception.diagnostics] == ["E002", "E200"]
+    assert "ok" not in done.output
 
 
 def test_a_limit_that_was_written_and_can_not_be_judged_has_failed(tmp_path: Path) -> None:

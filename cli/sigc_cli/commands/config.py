@@ -54,9 +54,10 @@ def _flat(data: dict[str, object], prefix: str) -> list[tuple[str, object]]:
 @JSON
 @CONFIG
 def validate(file: Path | None, as_json: bool, config: Path | None) -> None:
-    """Check the configuration; all errors at once. Calendars are looked up once the rest is right."""
+    """Check the configuration, then its calendars and every strategy's file: what a start and a reload would refuse."""
     from sigc.daemon.configured.calendars import open_calendars
     from sigc.daemon.configured.configured import configured
+    from sigc.errors import Severity, SigcError
     from sigc_cli.diagnostics import as_json as as_plain
     from sigc_cli.diagnostics import complain
     from sigc_pipelines.assembly.parts import Choices, configuration
@@ -65,13 +66,17 @@ def validate(file: Path | None, as_json: bool, config: Path | None) -> None:
     loaded = configuration(Choices(config=file or config))
     with tempfile.TemporaryDirectory(prefix="sigc-validate-") as scratch:
         open_calendars(configured(loaded), Path(scratch), datetime.now(UTC))
-    off = {e.name: list(checked(e, loaded.config.safety).off) for e in configured(loaded).strategies}
+    strategies = [checked(entry, loaded.config.safety) for entry in configured(loaded).strategies]
+    found = [problem for one in strategies for problem in one.problems]
+    if wrong := [problem for problem in found if problem.severity is Severity.ERROR]:
+        raise SigcError(*wrong)
+    off = {one.strategy: list(one.off) for one in strategies}
     if as_json:
-        warnings = [as_plain(found) for found in loaded.findings]
+        warnings = [as_plain(one) for one in (*loaded.findings, *found)]
         told = {"file": str(loaded.path or ""), "ok": True, "limits_off": off, "warnings": warnings}
         click.echo(json.dumps(told, indent=2))
         return
-    complain(loaded.findings)
+    complain((*loaded.findings, *found))
     click.echo(f"{loaded.path or 'defaults'}: ok")
     for name, limits in off.items():
         for limit in limits:

@@ -26,7 +26,7 @@ def command(with_alerts: bool, as_json: bool, address: str | None, name: str | N
 
     `warn` is to be known and fails nothing; exit 1 where a check says FAIL.
     """
-    from sigc_cli.doctor_checks import DoubtError, Live
+    from sigc_cli.doctor_checks import DoubtError, FaultError, Live
 
     checks: list[tuple[str, Callable[[], str]]] = [
         ("python", lambda: f"{platform.python_version()} on {platform.machine()}"),
@@ -43,6 +43,8 @@ def command(with_alerts: bool, as_json: bool, address: str | None, name: str | N
             rows.append((what, "ok", check()))
         except DoubtError as doubt:
             rows.append((what, "warn", str(doubt)))
+        except FaultError as fault:
+            rows.append((what, "FAIL", str(fault)))
         except SigcError as error:
             rows.append((what, "FAIL", error.diagnostics[0].message))
         except Exception as failure:  # a doctor reports what it meets
