@@ -150,8 +150,8 @@ async def _refuse_edited(daemon: Controller, strategy: str) -> None:
     found = (await asyncio.to_thread(daemon.in_force.runner.edited)).get(strategy)
     if found is None:
         return
-    shown = f"`sigc run {found.file} --dry-run` shows what it would trade"
-    hint = f"`sigc reload` loads it; {shown}; jobs trade the loaded text"
+    shown = f"`sigc reload` loads it; `sigc run {found.file} --dry-run` shows what it would trade"
+    hint = f"{shown if found.problem is None else 'mend it, then `sigc reload`'}; jobs trade the loaded text"
     raise refusal(f"edited, not loaded: {found.text}", hint)
 
 
