@@ -86,7 +86,10 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "pipelines/sigc_pipelines/live/rehearsal.py": ("tests/trading/test_rehearsal_by_hand.py",),
         "pipelines/sigc_pipelines/live/rename_asset.py": ("tests/trading/test_renaming.py",),
         "pipelines/sigc_pipelines/live/account_capital.py": ("tests/trading/test_opening.py",),
-        "pipelines/sigc_pipelines/live/open_run.py": ("tests/trading/test_opening.py",),
+        "pipelines/sigc_pipelines/live/open_run.py": (
+            "tests/trading/test_opening.py",
+            "tests/trading/test_broker_trial.py",
+        ),
         "pipelines/sigc_pipelines/live/run.py": (
             *_RUN,
             "tests/trading/test_stopping.py",
