@@ -164,7 +164,7 @@ def test_what_is_restricted_is_denied_and_told(tmp_path: Path) -> None:
     with scene(replace(floor, config=closed), D2) as desk:
         reply = flatten(desk)
         states = {o.asset: (o.state, o.message) for o in reply.closing}
-        assert states["C"] == ("denied", "C is restricted")
+        assert states["C"] == ("denied", "C is restricted (safety.restricted)")
         assert (states["A"][0], states["B"][0], reply.is_done) == ("acknowledged", "acknowledged", False)
 
 
