@@ -31,7 +31,7 @@ _UNSYNCHRONISED, _STATUS_AT = 0x40, 40  # STA_UNSYNC, and where struct timex has
 
 
 class FaultError(Exception):
-    """What is wrong, as a sentence."""
+    """A check that failed; its text is a sentence for the row."""
 
 
 class DoubtError(Exception):
