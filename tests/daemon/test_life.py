@@ -39,7 +39,7 @@ def test_a_daemon_is_started_looked_at_and_stopped(site: Site) -> None:
         assert lines[10:13] == ["    Last run: -", "    Next run: -", "    Status: never run"]
         found = json.loads(site.sigc("status", "--json", "--detailed").stdout)
         assert found["is_ready"]
-        made = {"strategies", "data_connection", "broker_connection", "memory", "disk", "clock"}
+        made = {"strategy_files", "data_connection", "broker_connection", "memory", "disk", "clock"}
         assert found["detailed"]["checks"].keys() >= made
         listed = json.loads(site.sigc("ps", "--json").stdout)
         assert [(e["name"], e["pid"], e["address"]) for e in listed] == [("sigc", daemon.pid, site.address)]
@@ -59,7 +59,7 @@ def test_its_pages(daemon: Daemon) -> None:
     found = json.loads(body)
     assert status == 200
     assert found["status"] == "healthy"
-    assert found["checks"].keys() >= {"strategies", "data_connection", "broker_connection", "memory", "disk"}
+    assert found["checks"].keys() >= {"strategy_files", "data_connection", "broker_connection", "memory", "disk"}
     assert found["uptime_seconds"] > 0
     assert site.page("health", "/live")[0] == 200
     assert json.loads(site.page("health", "/ready")[1]) == {"ready": True, "reason": ""}

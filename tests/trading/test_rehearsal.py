@@ -141,7 +141,7 @@ def test_a_stop_is_told(tmp_path: Path, name: str) -> None:
         with desk.trading.ledger.transaction("control") as tx:
             control.put(tx, name, "scripted", "by hand", "ann", "look")
         dry = desk.run("dry", kind=RunKind.DRY)
-        since = desk.clock.now().isoformat(timespec="seconds")
+        since = f"{desk.clock.now():%Y-%m-%d %H:%M:%S} UTC"
         told = f"a run now would be refused: scripted is {name} since {since} by ann: look"
         assert dry.run.message == f"1 order would go out; {told}"
         assert lost(dry) == []
