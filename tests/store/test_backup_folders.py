@@ -163,7 +163,7 @@ def test_a_restore_into_an_empty_folder_puts_all_in_place_halted(copy: Path, tmp
         (text,) = connection.execute("SELECT record FROM audit WHERE event = 'ledger.restored'").fetchone()
     assert halt is not None
     assert (halt.value, halt.who) == ("restore", "ann")
-    assert halt.reason == "restored from a copy of 2016-01-06T12:00: the disk died"
+    assert halt.reason == "restored from a copy of 2016-01-06 12:00:30 UTC: the disk died"
     record = json.loads(text)
     assert record["who"] == "ann"
     assert record["payload"] == {

@@ -65,7 +65,7 @@ def why(desk: Desk, **how: Any) -> str:
         (CLOSE, ""),
         (
             CLOSE + SECOND,
-            f"time goes forward in an account: its newest fill is of {D3} 21:00 UTC, and the session {D3} is before it",
+            f"time goes forward in an account: its newest fill is of {D3} 21:00:01 UTC, and the session {D3} is before it",
         ),
     ],
 )
