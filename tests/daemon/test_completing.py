@@ -217,7 +217,7 @@ def waiting_books(site: Site) -> set[str]:
     """The strategies of which a run under way waits for its next slice."""
     with site.client() as client:
         found = [_status(one) for one in client.get("runs/list", {"most": 50})["runs"]]
-    return {run.strategy for run in found if "wait, the next" in run.text}
+    return {run.strategy for run in found if ", the next until " in run.text}
 
 
 def doubtful(site: Site) -> set[str]:

@@ -62,7 +62,7 @@ async def boot(daemon: Controller, first_checks: Callable[[], Awaitable[None]]) 
     with _no_collections():
         _step(daemon, "the ledger is opened")
         opening = partial(daemon.parts.open_ledger, start.config, work_dir, daemon.clock)
-        daemon.has_books(await _patiently(daemon, _opened(daemon, opening)))
+        daemon.has_books(await _opened(daemon, opening))
         # Read before the background task writes it again: it dates the end of the life before.
         alive = await asyncio.to_thread(read_alive, work_dir)
         zone = start.config.schedule.timezone
@@ -117,6 +117,7 @@ async def _opened(daemon: Controller, opening: Callable[[], Ledger]) -> LedgerTh
             if daemon.why != taken.diagnostics[0].message:
                 log.warning("%s; waiting for it", taken)
             daemon.why = taken.diagnostics[0].message
+            daemon.notifier.extend_timeout(_EXTENDED_S)
             await asyncio.sleep(_TAKEN_S)
 
 
