@@ -25,9 +25,7 @@ from tests.world import write_world
 NINE = "0 9 * * 1-5"
 FIRE = timedelta(hours=14)  # nine in New York, in winter
 FIRST, SECOND, THIRD = DAYS[0], DAYS[1], DAYS[2]  # Wednesday to Friday
-STRATEGIES = (
-    *("momentum", "resting", "held", "old", "greedy", "waiting", "follower", "off", "idle", "absent"),
-)
+STRATEGIES = (*("momentum", "resting", "held", "old", "greedy", "waiting", "follower", "off", "idle", "absent"),)
 
 
 @dataclass(frozen=True)
