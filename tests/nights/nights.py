@@ -78,7 +78,9 @@ def data_are_late_and_waited_for(night: Night) -> None:
     texts = {said["rule"]: said["text"] for said in night.told.taken}
     awaits = "has waited for fresh data for 20 min: the newest row of 'prices' is of 2017-02-27, the row of 2017-02-28"
     assert awaits in texts["data_late"], texts
-    assert "the deadline passed (it waited for fresh data in vain)" in texts["did_not_run"], texts
+    assert (
+        "the deadline passed (it was 2017-03-01 10:00:00 EST; it waited for fresh data in vain)" in texts["did_not_run"]
+    ), texts
     for rule in ("data_late", "did_not_run"):
         assert "sigc why momentum 2017-03-01" in texts[rule], texts
 

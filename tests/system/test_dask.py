@@ -19,9 +19,9 @@ from distributed import Client
 from sigc.blocks.block import MemoryStore
 from sigc.cache.parquet import ParquetStore
 from sigc.config.settings import ClusterSettings
-from sigc.engine.core.drive import Executor
+from sigc.engine.core.drive import EngineLostError, Executor
 from sigc.engine.executors.batch import StoreAddress
-from sigc.engine.executors.cluster import open_client, slice_bytes
+from sigc.engine.executors.cluster import _used, open_client, slice_bytes
 from sigc.engine.executors.dask import DaskExecutor
 from sigc.errors import SigcError
 from sigc_pipelines.compute import Workspace
@@ -217,6 +217,20 @@ def test_a_scheduler_killed_and_restarted(
     assert killed.is_set()
     assert_same(found, right)
     assert any("was lost; another was opened" in text for text in report.incidents), report
+
+
+def test_a_client_that_fails_as_it_closes_does_not_hide_a_loss() -> None:
+    """As one does that reconnects to a scheduler that is gone."""
+
+    class Reconnects:
+        def __enter__(self) -> Reconnects:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            raise RuntimeError("ConnectionPool is closed")
+
+    with pytest.raises(EngineLostError, match="was lost"), _used(Reconnects()):  # type: ignore[arg-type]
+        raise EngineLostError("the scheduler was lost")
 
 
 def test_a_cluster_class(world: Path, tmp_path: Path, cache: Path) -> None:

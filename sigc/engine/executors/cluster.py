@@ -71,13 +71,26 @@ def open_client(
     """
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(SETTINGS))
-        client = stack.enter_context(_connect(settings, stack))
+        client = stack.enter_context(_used(_connect(settings, stack)))
         if settings.type == "local":  # a scheduler of others protects its own pages
             _shut_doors(client, settings)
         workers = Workers(client, patience_s(settings))
         stack.callback(workers.leave)
         _admit(workers, requirement(put_mark(cache), roots), cache, niceness if settings.type == "local" else 0)
         yield client
+
+
+@contextmanager
+def _used(client: Client) -> Iterator[Client]:
+    """Yield the client and close it. One whose scheduler is lost may fail as it closes: that must not hide the loss."""
+    client.__enter__()
+    try:
+        yield client
+    finally:
+        try:
+            client.__exit__(None, None, None)
+        except (OSError, RuntimeError) as failure:
+            log.warning("the client of the cluster was not closed in order: %s", failure)
 
 
 def patience_s(settings: ClusterSettings) -> float:
